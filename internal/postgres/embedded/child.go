@@ -81,7 +81,6 @@ func (c *child) end() error {
 type tail struct {
 	mu    sync.Mutex
 	lines []string
-	ended chan struct{}
 }
 
 func (t *tail) follow(r io.ReadCloser, log func(string)) {
