@@ -72,53 +72,6 @@ func (s *Secret) Export(passphrase []byte) ([]byte, error)               { retur
 func (s *Secret) Renew(now time.Time) (*Secret, error)                   { return nil, errPending }
 func (s *Secret) Subkeys(now time.Time) []Subkey                         { return nil }
 
-// Shape is what a text turns out to be, judged from the outside. The set is closed.
-type Shape string
-
-const (
-	ShapeText         Shape = "text"
-	ShapeMessage      Shape = "message"       // one whole armored encrypted message, nothing else
-	ShapeNotEncrypted Shape = "not-encrypted" // armored as a message, but nothing in it is encrypted
-	ShapePublicKey    Shape = "public-key"
-	ShapePrivateKey   Shape = "private-key"
-	ShapeClearSigned  Shape = "clear-signed"
-	ShapeSignature    Shape = "signature"
-	ShapeBroken       Shape = "broken" // armor begun, but cut off or damaged
-	ShapeMixed        Shape = "mixed"  // an armored message with text, or another block, around it
-)
-
-// Repair names what Inspect had to mend in the armor.
-type Repair string
-
-type Inspection struct {
-	Shape      Shape
-	Block      []byte // the first message, key or signature, its armor mended and written anew; nil for text and broken
-	Before     []byte // text before and after the block, as it came
-	After      []byte
-	Repairs    []Repair // in the order of being found
-	Recipients []uint64 // key ids of the message's key packets; 0 is a hidden recipient
-	Why        string   // for ShapeBroken: one sentence for people
-}
-
-func Inspect(text []byte) Inspection { return Inspection{Shape: ShapeText} }
-
-// Addressing says for whom a message is. The set is closed.
-type Addressing string
-
-const (
-	ToUs       Addressing = "us"
-	ToOthers   Addressing = "others"
-	CannotTell Addressing = "cannot-tell"
-)
-
-type Addressee struct {
-	To     Addressing
-	Ours   []uint64 // those of the message's key ids that were in the caller's list
-	Others []uint64 // the rest; 0 is a hidden recipient
-}
-
-func Addressed(r io.Reader, ours []uint64) Addressee { return Addressee{To: CannotTell} }
-
 type Encryption string
 
 const (

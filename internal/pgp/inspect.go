@@ -1,0 +1,319 @@
+package pgp
+
+import (
+	"bytes"
+)
+
+// Shape is what a text turns out to be, judged from the outside. The set is closed.
+type Shape string
+
+const (
+	ShapeText         Shape = "text"
+	ShapeMessage      Shape = "message"       // one whole armored encrypted message, nothing else
+	ShapeNotEncrypted Shape = "not-encrypted" // armored as a message, but nothing in it is encrypted
+	ShapePublicKey    Shape = "public-key"
+	ShapePrivateKey   Shape = "private-key" // anywhere in the text: show none of it to anyone
+	ShapeClearSigned  Shape = "clear-signed"
+	ShapeSignature    Shape = "signature"
+	ShapeBroken       Shape = "broken" // armor begun, but cut off or damaged
+	ShapeMixed        Shape = "mixed"  // an armored message with text, or another block, around it
+)
+
+// Inspection is what Inspect found.
+type Inspection struct {
+	Shape Shape
+
+	// Block is the message, key or signature: armor mended and written anew, or
+	// the clear-signed text as it came. Nil for text, broken armor and private keys.
+	Block []byte
+
+	// Before and After are the text around the block, as it came. Nothing of it
+	// is protected by the block. Blank text is left out.
+	Before, After []byte
+
+	Repairs    []Repair // in the order of being found
+	Recipients []uint64 // key ids of the message's key packets, at most 16; 0 is a hidden recipient
+	Why        string   // for ShapeBroken, one sentence for people
+}
+
+// Inspect judges a text without any key. It never fails: what it does not
+// know is text. Only a whole message in well-formed packets is ShapeMessage; the words
+// "BEGIN PGP MESSAGE" in a sentence make no message. The result shares memory
+// with text.
+func Inspect(text []byte) (found Inspection) {
+	defer func() {
+		if recover() != nil { // no input is known to do this
+			found = Inspection{Shape: ShapeBroken, Why: "This text cannot be read."}
+		}
+	}()
+	if !bytes.Contains(text, []byte("PGP")) && !bytes.Contains(text, []byte("pgp")) && !bytes.Contains(text, []byte("Pgp")) {
+		return Inspection{Shape: ShapeText}
+	}
+	var first *armorBlock
+	for at := 0; at < len(text); {
+		b, ok := nextBlock(text, at)
+		if !ok {
+			break
+		}
+		if b.shape == ShapePrivateKey {
+			return Inspection{Shape: ShapePrivateKey}
+		}
+		if first == nil {
+			first = b
+		} else if first.shape == ShapeMessage || b.shape == ShapeMessage {
+			first.crowded = true
+			if first.shape != ShapeMessage && b.shape == ShapeMessage {
+				b.crowded = true
+				first = b
+			}
+		}
+		at = b.end
+	}
+	if first == nil {
+		return Inspection{Shape: ShapeText}
+	}
+	return first.inspection(text)
+}
+
+// armorBlock is one block found in a text: text[start:end].
+type armorBlock struct {
+	start, end int
+	shape      Shape
+	kind       string
+	body       []byte // decoded
+	repairs    []Repair
+	recipients []uint64
+	why        string
+	crowded    bool // another block stands beside it
+}
+
+func (b *armorBlock) inspection(text []byte) Inspection {
+	in := Inspection{Shape: b.shape, Repairs: b.repairs, Recipients: b.recipients, Why: b.why}
+	if s := text[:b.start]; !blank(s) {
+		in.Before = s
+	}
+	if s := text[b.end:]; !blank(s) {
+		in.After = s
+	}
+	switch b.shape {
+	case ShapeBroken:
+		in.Before, in.After = nil, nil
+		return in
+	case ShapeClearSigned:
+		in.Block = text[b.start:b.end]
+		return in
+	case ShapeMessage:
+		if b.crowded || in.Before != nil || in.After != nil {
+			in.Shape = ShapeMixed
+		}
+	}
+	in.Block = armored(b.kind, b.body)
+	return in
+}
+
+func blank(s []byte) bool {
+	s = bytes.TrimPrefix(s, byteOrderMark)
+	s = bytes.ReplaceAll(s, []byte("\u00a0"), nil)
+	return len(bytes.Trim(s, " \t\r\n\v\f>|\x00")) == 0
+}
+
+// lineAt gives the line that begins at text[at], and where the next begins.
+func lineAt(text []byte, at int) (line []byte, next int) {
+	i := bytes.IndexByte(text[at:], '\n')
+	if i < 0 {
+		return text[at:], len(text)
+	}
+	return text[at : at+i], at + i + 1
+}
+
+// mayBeMarker is a cheap test before a line is cleaned.
+func mayBeMarker(line []byte) bool {
+	return bytes.Contains(line, []byte("PGP")) || bytes.Contains(line, []byte("pgp")) || bytes.Contains(line, []byte("Pgp"))
+}
+
+// nextBlock finds the next armored block at or after text[at].
+func nextBlock(text []byte, at int) (*armorBlock, bool) {
+	for at < len(text) {
+		line, next := lineAt(text, at)
+		if mayBeMarker(line) {
+			clean, repairs := cleanLine(line)
+			if m, ok := parseMarker(clean); ok && m.begin && knownKind(m.kind) {
+				if m.kind == armorSigned {
+					if b, ok := clearSignedBlock(text, at, next); ok {
+						return b, true
+					}
+				} else if b, ok := readBlock(text, at, next, m, repairs); ok {
+					return b, true
+				}
+			}
+		}
+		at = next
+	}
+	return nil, false
+}
+
+func knownKind(kind string) bool {
+	switch kind {
+	case armorMessage, armorPublicKey, armorPrivateKey, armorSignature, armorSigned,
+		"PGP SECRET KEY BLOCK", "PGP PRIVATE KEY", "PGP PUBLIC KEY":
+		return true
+	}
+	return bytes.HasPrefix([]byte(kind), []byte("PGP MESSAGE, PART"))
+}
+
+// readBlock reads one block whose BEGIN line is text[start:next]. ok is false
+// where nothing after it looks like armor: then the line is only quoted somewhere.
+func readBlock(text []byte, start, next int, m marker, repairs []Repair) (*armorBlock, bool) {
+	p := newArmorParser()
+	p.repair(repairs...)
+	p.repair(m.repairs...)
+	b := &armorBlock{start: start, kind: m.kind}
+	over := false
+	if len(m.rest) > 0 {
+		p.repair(RepairSpaces)
+		over = p.line(m.rest, true)
+	}
+	at := next
+	for !over && at < len(text) {
+		var line []byte
+		line, at = lineAt(text, at)
+		over = p.line(line, false)
+	}
+	b.end, b.body, b.repairs = at, p.out, p.repairs
+	if len(p.out) == 0 && !p.done && (p.err != nil || !blank(text[next:at])) {
+		return nil, false // words, not armor
+	}
+	if p.err != nil && len(p.out) < 15 {
+		return nil, false // a few words that happen to be base64
+	}
+	b.classify(p)
+	return b, true
+}
+
+// classify decides from the kind and the packets what the block is.
+func (b *armorBlock) classify(p *armorParser) {
+	if h, _, err := readHeader(b.body); b.kind == armorPrivateKey || b.kind == "PGP SECRET KEY BLOCK" || b.kind == "PGP PRIVATE KEY" ||
+		err == nil && (h.tag == tagSecretKey || h.tag == tagSecretSubkey) {
+		b.shape = ShapePrivateKey
+		return
+	}
+	if p.err != nil {
+		b.shape, b.why = ShapeBroken, "The armored text is damaged: it holds characters that do not belong there."
+		return
+	}
+	switch b.kind {
+	case armorMessage:
+		b.classifyMessage()
+	case armorPublicKey, "PGP PUBLIC KEY":
+		b.kind = armorPublicKey
+		b.shape = ShapePublicKey
+		if !wholePackets(b.body) {
+			b.cut()
+		}
+	case armorSignature:
+		b.shape = ShapeSignature
+		if !wholePackets(b.body) {
+			b.cut()
+		}
+	default:
+		b.shape, b.why = ShapeBroken, "The message is split over several armored parts, which we cannot join."
+	}
+	if !p.done && b.shape != ShapeBroken {
+		b.repairs = append(b.repairs, RepairNoFooter)
+	}
+}
+
+func (b *armorBlock) cut() {
+	b.shape, b.why = ShapeBroken, "The armored text is cut off: a part of it is missing."
+}
+
+func wholePackets(body []byte) bool {
+	if len(body) == 0 {
+		return false
+	}
+	for len(body) > 0 {
+		_, _, _, rest, err := splitPacket(body)
+		if err != nil {
+			return false
+		}
+		body = rest
+	}
+	return true
+}
+
+// classifyMessage walks the packet headers: key packets, then one encrypted container, whole.
+func (b *armorBlock) classifyMessage() {
+	body, keys := b.body, 0
+	if len(body) == 0 {
+		b.cut()
+		return
+	}
+	for len(body) > 0 {
+		h, packet, _, rest, err := splitPacket(body)
+		if err == errCut {
+			b.cut()
+			return
+		}
+		if err != nil {
+			b.shape, b.why = ShapeBroken, "The armored text is damaged: what it holds is not an OpenPGP message."
+			return
+		}
+		switch h.tag {
+		case tagPKESK:
+			keys++
+			if id, ok := recipientOf(packet); ok && len(b.recipients) < DefaultLimits.KeyPackets {
+				b.recipients = append(b.recipients, id)
+			}
+		case tagSKESK:
+			keys++
+		case tagMarker, tagPadding:
+		case tagSEIPD, tagAEAD, tagSED:
+			b.shape = ShapeMessage
+			return // what may follow is judged on opening
+		case tagSignature, tagOnePass, tagCompressed, tagLiteral:
+			if keys == 0 {
+				b.shape = ShapeNotEncrypted
+				return
+			}
+			b.shape, b.why = ShapeBroken, "The armored text is damaged: key packets are not followed by an encrypted message."
+			return
+		case tagPublicKey, tagUserID:
+			b.kind, b.shape = armorPublicKey, ShapePublicKey
+			return
+		default:
+			b.shape, b.why = ShapeBroken, "The armored text is damaged: what it holds is not an OpenPGP message."
+			return
+		}
+		body = rest
+	}
+	b.cut()
+}
+
+// clearSignedBlock reads a clear-signed text (RFC 9580 §7) from its BEGIN line
+// text[start:next] to the end of its signature.
+func clearSignedBlock(text []byte, start, next int) (*armorBlock, bool) {
+	for at := next; at < len(text); {
+		line, after := lineAt(text, at)
+		if mayBeMarker(line) {
+			clean, repairs := cleanLine(line)
+			m, ok := parseMarker(clean)
+			switch {
+			case !ok || !m.begin:
+			case m.kind == armorSignature:
+				sig, ok := readBlock(text, at, after, m, repairs)
+				if !ok {
+					return nil, false
+				}
+				b := &armorBlock{start: start, end: sig.end, kind: armorSigned, shape: ShapeClearSigned, repairs: sig.repairs}
+				if sig.shape != ShapeSignature {
+					b.shape, b.why = ShapeBroken, "The signature under the signed text is damaged or cut off."
+				}
+				return b, true
+			case m.kind == armorPrivateKey:
+				return nil, false // let it be found for what it is
+			}
+		}
+		at = after
+	}
+	return nil, false
+}
