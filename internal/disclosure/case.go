@@ -194,12 +194,14 @@ type Case struct {
 	PolicyVersion int
 	Release       *CaseRelease // nil: in none
 	Version       int          // raised by every save; for ErrStale
+	Policy        *Policy      // the version it runs under; set by the loader, never saved
 
 	// sealed
 	Title          string
 	Acknowledged   time.Time
 	AcknowledgedBy string
-	Attention      string // why it needs attention (an arrival that could not be read); empty: nothing
+	Decided        time.Time // first time the team said what it is; stays when reopened
+	Attention      string    // why it needs attention (an arrival that could not be read); empty: nothing
 	Severity       Severity
 	Class          string // CWE id or the policy's class
 	Affected       []Affected

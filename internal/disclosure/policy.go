@@ -50,10 +50,11 @@ type Intake struct {
 	SafeHarbor string
 }
 
-// Ack is the promise of a first answer.
+// Ack is the promise of a first answer, and of a second with our decision.
 type Ack struct {
 	Within Span
-	By     string // "member": only a member's acknowledgment stops it; "any"
+	By     string // "member": only a triager's acknowledgment stops it; "any": work's does too
+	Detail Span   // from receipt to our decision; zero: not promised
 }
 
 // Span is a length of time as a policy says it: elapsed hours, dates or

@@ -22,6 +22,7 @@ var ReleaseStates = []ReleaseState{Draft, Scheduled, Notified, Releasing, Publis
 type Version struct {
 	Series    string
 	Number    string // "4.2.10"; empty while not known
+	NoPatch   string // why this series gets no patch, said explicitly; empty: one is expected
 	Artefacts []Artefact
 }
 
@@ -53,7 +54,8 @@ type Step struct {
 type Release struct {
 	ID            ReleaseID
 	State         ReleaseState
-	At            time.Time // the planned hour, UTC; zero exactly in draft
+	At            time.Time // the planned hour, UTC; zero exactly in draft (called off from draft: when that was)
+	PlannedAt     time.Time // when the hour was last set; zero in draft
 	Zone          string    // IANA name; lead days are counted in it
 	Generation    int       // raised by every change that voids approvals and sends
 	PolicyVersion int
@@ -73,9 +75,18 @@ type Release struct {
 	Notices  []*Notice // ordered by SendAt, then audience
 	Steps    []Step
 	Alerted  map[string]Stage
+	Confirms []Confirm // who agreed to publishing, beside the one who does it
 
 	Policy *Policy // the version it runs under; set by the loader
 	changes
+}
+
+// Confirm is a member's agreement to publishing, where the policy asks for two.
+type Confirm struct {
+	Member     MemberID
+	Name       string
+	At         time.Time
+	Generation int
 }
 
 // Audience is who is told.
@@ -120,6 +131,15 @@ const (
 	SignedByNobody   Signer = "nobody"
 )
 
+// Change says what became different for an audience that was told before.
+type Change string
+
+const (
+	FirstNotice     Change = ""
+	ChangeMoved     Change = "moved"      // there is another date
+	ChangeCalledOff Change = "called off" // there is none
+)
+
 // Notice is one text for one audience of one release.
 type Notice struct {
 	ID         NoticeID
@@ -140,6 +160,8 @@ type Notice struct {
 	FrozenAt  time.Time
 	Digest    string // SHA-256 of Frozen, hex
 	Approvals []Approval
+	Change    Change    // of the plan, when this audience was told before
+	Was       time.Time // the hour it was told then; zero for a first notice
 
 	Tally map[DeliveryState]int // how its deliveries stand
 }
