@@ -1,0 +1,89 @@
+package desk
+
+import "strconv"
+
+// Names of form fields. A control's id is its name, except where the same name
+// occurs in several forms of a page: then it is ID(form, name). A Fault's Field
+// is the control's id.
+const (
+	FieldVersion  = "version" // hidden: Version of the case, release or distributor shown; for ErrStale
+	FieldNext     = "next"
+	FieldName     = "name"
+	FieldPassword = "password"
+	FieldAgain    = "password_again"
+	FieldCode     = "code" // TOTP, or a step-up
+	FieldPass     = "passphrase"
+	FieldPassTwo  = "passphrase_again"
+	FieldTyped    = "typed" // the name typed to confirm
+
+	FieldText     = "text"
+	FieldFiles    = "files"
+	FieldLane     = "lane"
+	FieldLaneID   = "lane_id"
+	FieldMessage  = "message"
+	FieldOwner    = "owner"
+	FieldTo       = "to"
+	FieldVerdict  = "verdict"
+	FieldWhy      = "verdict_note"
+	FieldOf       = "duplicate_of"
+	FieldTitle    = "title"
+	FieldLevel    = "level"
+	FieldVector   = "vector"
+	FieldSeverity = "severity_reason"
+	FieldSeries   = "series"   // series_0 …
+	FieldEffect   = "effect"   // effect_0 …
+	FieldVersions = "versions" // versions_0 …
+	FieldReporter = "reporter"
+	FieldCredit   = "credit"
+	FieldCreditAs = "credit_text"
+	FieldCVE      = "cve"
+	FieldClass    = "class"
+	FieldTrack    = "track"
+
+	FieldPublicTitle = "public_title"
+	FieldSummary     = "summary"
+	FieldDescription = "description"
+	FieldImpact      = "impact"
+	FieldRemedy      = "remedy"
+	FieldWorkaround  = "workaround"
+	FieldReferences  = "references"
+	FieldRestricted  = "restricted"
+	FieldAllowed     = "allowed"
+
+	FieldAt       = "at"
+	FieldZone     = "zone"
+	FieldReason   = "reason"
+	FieldUrgent   = "urgent"
+	FieldCase     = "case"
+	FieldNumber   = "number" // number_0 …
+	FieldPatch    = "patch"
+	FieldFile     = "file"
+	FieldStep     = "step"
+	FieldLink     = "link"
+	FieldAudience = "audience"
+	FieldSubject  = "subject"
+	FieldSendAt   = "send_at"
+	FieldDigest   = "digest"
+	FieldDelivery = "delivery"
+
+	FieldAddress     = "address"
+	FieldGroup       = "group"
+	FieldNote        = "note"
+	FieldClear       = "clear" // "yes": accepted by name to be written to in clear
+	FieldKey         = "key"   // armored public key
+	FieldFingerprint = "fingerprint"
+	FieldRole        = "role"  // repeated
+	FieldAlert       = "alert" // repeated: disclosure.AlertKind
+	FieldSession     = "session"
+	FieldPolicy      = "policy"
+	FieldDo          = "do"
+	FieldHolder      = "holder"
+	FieldSlot        = "slot"
+	FieldMail        = "mail"
+)
+
+// Indexed is the name of one row's field: Indexed("series", 2) is "series_2".
+func Indexed(name string, i int) string { return name + "_" + strconv.Itoa(i) }
+
+// ID is a control's id where its name alone would not be unique on the page.
+func ID(form, name string) string { return form + "-" + name }
