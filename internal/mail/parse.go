@@ -509,4 +509,3 @@ func dropComments(s string) string {
 		return r
 	}, s)
 }
-

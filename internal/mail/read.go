@@ -1,0 +1,593 @@
+package mail
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"postern/internal/pgp"
+)
+
+// Read makes a Message of raw, one message as it came by mail. It always returns one, holding
+// whatever could be read; the error is only ever ctx's. Secrets and certificates come from ring
+// alone, now is when signatures and keys are judged. Pieces may share memory with raw.
+//
+// Nothing remote is looked at. What was encrypted, signed or neither is told piece by piece, and
+// pieces are never joined, so that a frame put around somebody's ciphertext gains nothing
+// (EFAIL).
+func Read(ctx context.Context, raw []byte, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
+	return read(ctx, raw, ring, now, limits, func(r *reader) {
+		head, _ := splitEntity(raw)
+		h := parseHeaderLimited(head, limits)
+		r.outer(h)
+		if int64(len(raw)) > limits.Message {
+			r.m.problem("", ProblemTooLarge, "")
+			return
+		}
+		if len(h.fields) == 0 {
+			r.m.problem("", ProblemMalformed, "There is no header.")
+			r.text(raw, leaf{typ: "text/plain"}, place{root: true, prot: bare()})
+			return
+		}
+		r.entity(raw, place{root: true, prot: bare()})
+	})
+}
+
+// ReadPosted makes a Message of what came by form or API: a text, or a text with an armored
+// message in it, whose plaintext may be a MIME entity with files. There is no outer header.
+func ReadPosted(ctx context.Context, body []byte, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
+	return read(ctx, body, ring, now, limits, func(r *reader) {
+		if int64(len(body)) > limits.PGP.Input {
+			r.m.problem("", ProblemTooLarge, "")
+			return
+		}
+		r.text(body, leaf{typ: "text/plain", posted: true}, place{root: true, prot: bare()})
+	})
+}
+
+func read(ctx context.Context, raw []byte, ring pgp.Ring, now time.Time, limits Limits, walk func(*reader)) (*Message, error) {
+	m := &Message{Protection: bare()}
+	inner, cancel := context.WithTimeout(ctx, limits.Time)
+	defer cancel()
+	r := &reader{ctx: inner, ring: ring, now: now, limits: limits, m: m, labels: map[string]int{}}
+	func() {
+		defer func() {
+			if recover() != nil { // no input is known to do this
+				m.problem("", ProblemInternal, "")
+			}
+		}()
+		walk(r)
+	}()
+	r.finish()
+	if err := ctx.Err(); err != nil {
+		return m, fmt.Errorf("read message: %w", err)
+	}
+	return m, nil
+}
+
+// bare is the judgment of what nothing protects.
+func bare() pgp.Judgment {
+	return pgp.Judgment{Encryption: pgp.EncryptedNone, Signature: pgp.SignatureNone, Integrity: pgp.IntegrityWhole}
+}
+
+// reader walks one message.
+type reader struct {
+	ctx    context.Context
+	ring   pgp.Ring
+	now    time.Time
+	limits Limits
+	m      *Message
+
+	parts   int
+	opens   int
+	opened  int64
+	labels  map[string]int // names given so far
+	stopped bool
+}
+
+// place is where in the tree we are, and what covers us there.
+type place struct {
+	path   string
+	depth  int
+	layers int
+	prot   pgp.Judgment
+
+	root        bool // only encryption and signature stand between the message's root and us
+	covered     bool // and at least one of them holds: fields here are protected (RFC 9788 §4)
+	alternative bool
+	enclosed    bool
+}
+
+func (at place) child(n int) place {
+	at.root = false
+	return at.in(fmt.Sprint(n))
+}
+
+// in goes one level down without leaving the root of the protection.
+func (at place) in(name string) place {
+	if at.path != "" {
+		name = at.path + "." + name
+	}
+	at.path = name
+	at.depth++
+	return at
+}
+
+// stop reports whether nothing further may be read, and says why once.
+func (r *reader) stop() bool {
+	if r.stopped {
+		return true
+	}
+	if r.ctx.Err() != nil {
+		r.stopped = true
+		r.m.problem("", ProblemTime, "")
+	} else if r.parts >= r.limits.Parts {
+		r.stopped = true
+		r.m.problem("", ProblemParts, "")
+	}
+	return r.stopped
+}
+
+// outer takes the message's own header.
+func (r *reader) outer(h header) {
+	r.m.raw = h.fields
+	r.m.Outer = h.interpret()
+	r.m.Header = r.m.Outer
+	if h.cut {
+		r.m.problem("", ProblemHeaderLimit, "")
+	}
+	for _, key := range []string{"from", "to", "subject", "date", "message-id", "content-type", "reply-to"} {
+		if h.count(key) > 1 {
+			r.m.problem("", ProblemTwice, key)
+		}
+	}
+	if r.m.Outer.FromAddress == "" {
+		r.m.problem("", ProblemFrom, "")
+	}
+}
+
+// protect takes the fields of the root of what is encrypted or signed (RFC 9788 §4.2); anywhere
+// else they are a forger's.
+func (r *reader) protect(h header, params map[string]string, at place) {
+	if params["hp"] == "" && params["protected-headers"] == "" {
+		return
+	}
+	if !at.root || !at.covered {
+		r.m.problem(at.path, ProblemMisplaced, "")
+		return
+	}
+	inner := h.interpret()
+	r.m.Protected = &inner
+	m := &r.m.Header
+	for key, set := range map[string]func(){
+		"subject":     func() { m.Subject = inner.Subject },
+		"date":        func() { m.Date = inner.Date },
+		"to":          func() { m.To = inner.To },
+		"cc":          func() { m.Cc = inner.Cc },
+		"reply-to":    func() { m.ReplyTo, m.ReplyToAddress = inner.ReplyTo, inner.ReplyToAddress },
+		"message-id":  func() { m.MessageID = inner.MessageID },
+		"in-reply-to": func() { m.InReplyTo = inner.InReplyTo },
+		"references":  func() { m.References = inner.References },
+	} {
+		if h.count(key) > 0 {
+			set()
+		}
+	}
+	if h.count("from") > 0 && !strings.EqualFold(inner.FromAddress, r.m.Outer.FromAddress) {
+		r.m.problem(at.path, ProblemFromDiffers, "")
+	}
+}
+
+// entity reads one MIME entity.
+func (r *reader) entity(raw []byte, at place) {
+	if r.stop() {
+		return
+	}
+	r.parts++
+	head, body := splitEntity(raw)
+	h := parseHeaderLimited(head, r.limits)
+	if h.bad > 0 {
+		r.m.repaired(at.path, RepairHeader, "")
+	}
+	if h.cut && at.path != "" {
+		r.m.problem(at.path, ProblemHeaderLimit, "")
+	}
+	typ, params := contentType(h.first("content-type"), "text/plain")
+	r.protect(h, params, at)
+	l := leaf{typ: typ, params: params, encoding: h.first("content-transfer-encoding")}
+	disposition, dparams := contentType(h.first("content-disposition"), "")
+	l.attached = disposition == "attachment"
+	l.name = decodeWords(dparams["filename"])
+	if l.name == "" {
+		l.name = decodeWords(params["name"])
+	}
+	switch {
+	case at.depth >= r.limits.Depth && (strings.HasPrefix(typ, "multipart/") || strings.HasPrefix(typ, "message/")):
+		r.m.problem(at.path, ProblemDepth, "")
+		r.add(Piece{Kind: KindAttachment, Type: typ, Label: l.name, Bytes: body}, at)
+	case strings.HasPrefix(typ, "multipart/"):
+		r.multipart(body, l, at)
+	case typ == "message/rfc822" || typ == "message/global":
+		r.enclosed(l.decode(r, body, at), at)
+	default:
+		r.leaf(l.decode(r, body, at), l, at)
+	}
+}
+
+func (r *reader) multipart(body []byte, l leaf, at place) {
+	if e := strings.ToLower(strings.TrimSpace(l.encoding)); e == "base64" || e == "quoted-printable" {
+		body = l.decode(r, body, at) // forbidden by RFC 2045 §6.4, and seen
+	}
+	boundary := l.params["boundary"]
+	var parts [][]byte
+	var closed, more bool
+	if boundary != "" && len(boundary) <= 200 {
+		parts, closed, more = splitMultipart(body, boundary, max(r.limits.Parts-r.parts, 0))
+	}
+	switch {
+	case more:
+		r.m.problem(at.path, ProblemParts, "")
+	case len(parts) == 0:
+		// Keep what is there to see, armor included.
+		r.m.problem(at.path, ProblemBoundary, "")
+		at.root = false
+		r.text(body, leaf{typ: "text/plain"}, at)
+		return
+	case !closed:
+		r.m.repaired(at.path, RepairUnenclosed, "")
+	}
+	switch l.typ {
+	case "multipart/encrypted":
+		r.encrypted(parts, at)
+	case "multipart/signed":
+		r.signed(parts, l.params, at)
+	case "multipart/alternative":
+		r.alternative(parts, at)
+	default:
+		if mixedUp(parts) {
+			r.m.repaired(at.path, RepairMixedUp, "")
+			r.encrypted(parts[1:], at)
+			return
+		}
+		r.children(parts, at)
+	}
+}
+
+func (r *reader) children(parts [][]byte, at place) {
+	for i, p := range parts {
+		r.entity(p, at.child(i+1))
+	}
+}
+
+// typeOf peeks at the type of a raw part.
+func typeOf(raw []byte) string {
+	head, _ := splitEntity(raw)
+	typ, _ := contentType(parseHeader(head).first("content-type"), "text/plain")
+	return typ
+}
+
+// bodyOf returns a raw part's body after transfer decoding.
+func bodyOf(raw []byte) []byte {
+	head, body := splitEntity(raw)
+	decoded, _ := decodeTransfer(body, parseHeader(head).first("content-transfer-encoding"))
+	return decoded
+}
+
+// mixedUp recognizes what Exchange makes of PGP/MIME: multipart/mixed of an empty text, the
+// version part and the ciphertext (draft-dkg-openpgp-pgpmime-message-mangling §4.1).
+func mixedUp(parts [][]byte) bool {
+	return len(parts) == 3 &&
+		typeOf(parts[0]) == "text/plain" && len(bytes.TrimSpace(bodyOf(parts[0]))) == 0 &&
+		typeOf(parts[1]) == "application/pgp-encrypted" &&
+		typeOf(parts[2]) == "application/octet-stream"
+}
+
+// encrypted opens the ciphertext among parts, wherever a relay or a program put it; parts beside
+// it are read as what they are, unprotected.
+func (r *reader) encrypted(parts [][]byte, at place) {
+	found, block := -1, []byte(nil)
+	for i, p := range parts {
+		if b, ok := ciphertext(bodyOf(p)); ok {
+			found, block = i, b
+			break
+		}
+	}
+	standard := len(parts) == 2 && found == 1 && typeOf(parts[0]) == "application/pgp-encrypted"
+	if found >= 0 && !standard {
+		r.m.repaired(at.path, RepairStructure, "")
+	}
+	if found < 0 {
+		r.m.problem(at.path, ProblemNotOpened, "There is no whole OpenPGP message in it.")
+	}
+	for i, p := range parts {
+		here := at.in(fmt.Sprint(i + 1))
+		here.root = at.root && standard
+		switch {
+		case i == found:
+			r.parts++
+			r.open(block, leaf{typ: "application/octet-stream", mime: true}, here)
+		case typeOf(p) == "application/pgp-encrypted" && len(bodyOf(p)) < 200:
+		default:
+			here.root = false
+			r.entity(p, here)
+		}
+	}
+}
+
+// ciphertext finds a whole OpenPGP message in b, armored or binary.
+func ciphertext(b []byte) (block []byte, ok bool) {
+	switch in := pgp.Inspect(b); in.Shape {
+	case pgp.ShapeMessage, pgp.ShapeMixed:
+		return in.Block, true
+	}
+	return b, binaryMessage(b)
+}
+
+// binaryMessage reports whether b begins like an OpenPGP message: a key packet (tag 1 or 3) or an
+// encrypted container (9, 18, 20).
+func binaryMessage(b []byte) bool {
+	if len(b) < 20 || b[0]&0x80 == 0 {
+		return false
+	}
+	tag := b[0] >> 2 & 0x0f
+	if b[0]&0x40 != 0 {
+		tag = b[0] & 0x3f
+	}
+	switch tag {
+	case 1, 3, 9, 18, 20:
+		return true
+	}
+	return false
+}
+
+// open opens one message and reads what is inside, or keeps it as a piece of its own.
+func (r *reader) open(block []byte, l leaf, at place) {
+	plain, judgment, failure := r.decrypt(block, at)
+	if failure != "" {
+		r.m.problem(at.path, ProblemNotOpened, failure)
+		r.add(Piece{Kind: KindUnopened, Type: "application/pgp-encrypted", Label: l.name, Bytes: block}, at)
+		return
+	}
+	inside := at.in("e")
+	inside.layers += max(judgment.Layers, 1)
+	inside.prot = merge(at.prot, judgment)
+	inside.covered = at.covered || judgment.Encryption != pgp.EncryptedNone || good(judgment)
+	switch {
+	case looksLikeEntity(plain):
+		inside.root = at.root && (l.mime || l.posted)
+		r.entity(plain, inside)
+	case l.mime:
+		r.m.repaired(at.path, RepairBareArmor, "")
+		r.text(plain, leaf{typ: "text/plain"}, inside)
+	case l.file:
+		l.name, l.file = withoutCipherName(l.name), false
+		r.leaf(plain, l.asOpened(plain), inside)
+	default:
+		r.text(plain, leaf{typ: "text/plain"}, inside)
+	}
+}
+
+// decrypt opens block within what is left of the budgets. failure is a sentence for people.
+func (r *reader) decrypt(block []byte, at place) (plain []byte, j pgp.Judgment, failure string) {
+	left := r.limits.Opened - r.opened
+	switch {
+	case r.opens >= r.limits.Opens:
+		r.m.problem(at.path, ProblemOpens, "")
+		return nil, j, "There is more to open in this message than we try."
+	case at.layers >= r.limits.Layers:
+		return nil, j, "It is encrypted in too many layers."
+	case left <= 0:
+		r.m.problem(at.path, ProblemBudget, "")
+		return nil, j, "What was opened of this message is as large as we allow."
+	}
+	r.opens++
+	limits := r.limits.PGP
+	limits.Output = min(limits.Output, left)
+	limits.Unpacked = min(limits.Unpacked, left)
+	limits.Depth = min(limits.Depth, r.limits.Layers-at.layers)
+	var out bytes.Buffer
+	j, err := pgp.Open(r.ctx, bytes.NewReader(block), r.ring, r.now, limits, &out)
+	if err != nil {
+		var why pgp.Failure
+		if errors.As(err, &why) {
+			return nil, j, why.Error()
+		}
+		if r.ctx.Err() != nil {
+			return nil, j, "Reading it took too long."
+		}
+		return nil, j, "It could not be opened."
+	}
+	r.opened += int64(out.Len())
+	return out.Bytes(), j, ""
+}
+
+// looksLikeEntity reports whether plaintext is a MIME entity and not just text with a colon.
+func looksLikeEntity(b []byte) bool {
+	head, _ := splitEntity(b)
+	if len(head) == len(b) || len(head) > DefaultLimits.Header {
+		return false
+	}
+	h := parseHeader(head)
+	return h.bad == 0 && h.first("content-type") != ""
+}
+
+// signed judges multipart/signed: the signature covers the octets of its first part, and nothing
+// else.
+func (r *reader) signed(parts [][]byte, params map[string]string, at place) {
+	openpgp := strings.EqualFold(params["protocol"], "application/pgp-signature")
+	if len(parts) >= 2 && !openpgp {
+		openpgp = typeOf(parts[1]) == "application/pgp-signature"
+	}
+	if len(parts) < 2 || !openpgp {
+		if strings.Contains(strings.ToLower(params["protocol"]), "pkcs7") {
+			r.m.problem(at.path, ProblemSMIME, "")
+		} else {
+			r.m.problem(at.path, ProblemSignatureForm, "")
+		}
+		r.children(parts, at)
+		return
+	}
+	if len(parts) > 2 {
+		r.m.problem(at.path, ProblemSignatureForm, "")
+	}
+	inside := at.in("1")
+	judgment := r.verify(parts[0], bodyOf(parts[1]), at)
+	inside.prot = merge(at.prot, judgment)
+	inside.covered = at.covered || good(judgment)
+	inside.root = at.root && len(parts) == 2
+	r.entity(parts[0], inside)
+	r.parts++
+	r.add(Piece{Kind: KindSignature, Type: "application/pgp-signature", Bytes: bodyOf(parts[1])}, at.child(2))
+	for i, p := range parts[2:] {
+		r.entity(p, at.child(i+3))
+	}
+}
+
+func (r *reader) verify(data, signature []byte, at place) pgp.Judgment {
+	failed := bare()
+	failed.Signature, failed.Problem = pgp.SignatureUnverifiable, pgp.SignatureBroken
+	if r.opens >= r.limits.Opens {
+		r.m.problem(at.path, ProblemOpens, "")
+		return failed
+	}
+	r.opens++
+	canonical := canonicalLines(data)
+	if len(canonical) != len(data) {
+		r.m.repaired(at.path, RepairLineEnds, "")
+	}
+	judgment, err := pgp.VerifyDetached(bytes.NewReader(canonical), signature, r.ring.Known, r.now)
+	if err != nil {
+		return failed
+	}
+	return judgment
+}
+
+// canonicalLines makes every line end CRLF (RFC 3156 §5).
+func canonicalLines(b []byte) []byte {
+	if bytes.Count(b, []byte("\n")) == bytes.Count(b, []byte("\r\n")) {
+		return b
+	}
+	var out bytes.Buffer
+	out.Grow(len(b) + len(b)/30)
+	w := crlfWriter{w: &out}
+	w.Write(b)
+	return out.Bytes()
+}
+
+func good(j pgp.Judgment) bool {
+	return j.Signature == pgp.SignatureValidKnown || j.Signature == pgp.SignatureValidUnknown
+}
+
+// merge adds an inner layer's judgment to what covers it already. An invalid signature inside is
+// never hidden by a good one around it.
+func merge(around, inner pgp.Judgment) pgp.Judgment {
+	out := around
+	out.Layers += inner.Layers
+	out.Size = inner.Size
+	out.Notes = append(around.Notes[:len(around.Notes):len(around.Notes)], inner.Notes...)
+	if around.Encryption == pgp.EncryptedNone {
+		out.Encryption, out.OpenedWith, out.Recipients = inner.Encryption, inner.OpenedWith, inner.Recipients
+	}
+	if around.Signature == pgp.SignatureNone || inner.Signature == pgp.SignatureInvalid {
+		out.Signature, out.Problem = inner.Signature, inner.Problem
+		out.SignerFingerprint, out.SignerKeyID = inner.SignerFingerprint, inner.SignerKeyID
+		out.SignerLabel, out.SignedAt = inner.SignerLabel, inner.SignedAt
+	}
+	if inner.Integrity == pgp.IntegrityPart {
+		out.Integrity = pgp.IntegrityPart
+	}
+	return out
+}
+
+// alternative reads the forms of one content. Where there is a plain text with something in it,
+// the other forms need not be shown.
+func (r *reader) alternative(parts [][]byte, at place) {
+	chosen := -1
+	for i, p := range parts {
+		if typeOf(p) == "text/plain" && len(bytes.TrimSpace(bodyOf(p))) > 0 {
+			chosen = i
+			break
+		}
+	}
+	for i, p := range parts {
+		here := at.child(i + 1)
+		here.alternative = at.alternative || chosen >= 0 && i != chosen
+		r.entity(p, here)
+	}
+}
+
+// enclosed reads a message inside a message. Its header is shown, and proves nothing.
+func (r *reader) enclosed(body []byte, at place) {
+	head, _ := splitEntity(body)
+	h := parseHeaderLimited(head, r.limits).interpret()
+	at.root, at.enclosed = false, true
+	summary := "From: " + h.From + "\nTo: " + h.To + "\nSubject: " + h.Subject + "\n"
+	if !h.Date.IsZero() {
+		summary += "Date: " + formatDate(h.Date) + "\n"
+	}
+	r.add(Piece{Kind: KindMessage, Type: "message/rfc822", Label: cmp.Or(h.Subject, "message") + ".eml", Text: summary, Bytes: body}, at)
+	r.entity(body, at.child(1))
+}
+
+// finish judges the whole from its pieces.
+func (r *reader) finish() {
+	m := r.m
+	var covers []pgp.Judgment
+	for _, p := range m.Pieces {
+		switch {
+		case p.Kind == KindSignature, p.Kind == KindMessage:
+		default:
+			covers = append(covers, p.Protection)
+		}
+	}
+	if len(covers) == 0 {
+		return
+	}
+	whole := covers[0]
+	for _, c := range covers[1:] {
+		if c.Encryption == whole.Encryption && c.Signature == whole.Signature && c.SignerFingerprint == whole.SignerFingerprint && c.Problem == whole.Problem {
+			continue
+		}
+		whole = strongest(whole, c)
+		whole.Integrity = pgp.IntegrityPart
+	}
+	if whole.Integrity == pgp.IntegrityPart {
+		m.problem("", ProblemPart, "")
+	}
+	m.Protection = whole
+}
+
+// strongest keeps what is known of either, for a message of which it covers a part; what is wrong
+// with a signature wins over what is right with another.
+func strongest(a, b pgp.Judgment) pgp.Judgment {
+	out := a
+	if a.Encryption == pgp.EncryptedNone || b.Encryption == pgp.EncryptedRetired {
+		if b.Encryption != pgp.EncryptedNone {
+			out.Encryption, out.OpenedWith, out.Recipients, out.Layers = b.Encryption, b.OpenedWith, b.Recipients, b.Layers
+		}
+	}
+	if signatureRank(b.Signature) > signatureRank(a.Signature) {
+		out.Signature, out.Problem = b.Signature, b.Problem
+		out.SignerFingerprint, out.SignerKeyID = b.SignerFingerprint, b.SignerKeyID
+		out.SignerLabel, out.SignedAt = b.SignerLabel, b.SignedAt
+	}
+	return out
+}
+
+func signatureRank(s pgp.Signature) int {
+	switch s {
+	case pgp.SignatureInvalid:
+		return 4
+	case pgp.SignatureUnverifiable:
+		return 3
+	case pgp.SignatureValidUnknown:
+		return 2
+	case pgp.SignatureValidKnown:
+		return 1
+	}
+	return 0
+}
