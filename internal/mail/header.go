@@ -173,7 +173,7 @@ func ParseAddress(s string) (Address, error) {
 		}
 	}
 	parsed, err := netmail.ParseAddress(s)
-	if err != nil {
+	if err != nil || strings.HasSuffix(strings.TrimSpace(s), ";") { // a group of one parses, too
 		return Address{}, errors.New("not one mail address")
 	}
 	local, domain, ok := cutLast(parsed.Address, '@')

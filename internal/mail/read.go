@@ -392,9 +392,9 @@ func (r *reader) decrypt(block []byte, at place) (plain []byte, j pgp.Judgment, 
 	var out bytes.Buffer
 	j, err := pgp.Open(r.ctx, bytes.NewReader(block), r.ring, r.now, limits, &out)
 	if err != nil {
-		var why pgp.Failure
+		var why *pgp.OpenError
 		if errors.As(err, &why) {
-			return nil, j, why.Error()
+			return nil, j, why.Failure.Error()
 		}
 		if r.ctx.Err() != nil {
 			return nil, j, "Reading it took too long."
