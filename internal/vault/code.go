@@ -113,31 +113,46 @@ func ParseCode(text string) (Code, error) {
 		return Code{}, &CodeError{Problem: CodeWordCount}
 	}
 	list := wordList()
-	value, base := new(big.Int), big.NewInt(wordCount)
+	readings := make([][]int, len(typed))
 	for i, w := range typed {
-		n, ok := list.index[w]
-		if !ok {
+		readings[i] = list.index[w]
+		if readings[i] == nil {
 			return Code{}, &CodeError{Problem: CodeUnknownWord, Count: len(typed), Position: i + 1, Word: w, Nearest: list.nearest(w)}
 		}
-		value.Mul(value, base).Add(value, big.NewInt(int64(n)))
 	}
 	if len(typed) != CodeWords {
 		return Code{}, &CodeError{Problem: CodeWordCount, Count: len(typed)}
 	}
-	return codeFromValue(value)
+	if c, ok := fit(new(big.Int), readings); ok {
+		return c, nil
+	}
+	return Code{}, &CodeError{Problem: CodeChecksum, Count: CodeWords}
 }
 
-func codeFromValue(value *big.Int) (Code, error) {
+// fit returns the code whose checksum fits among the ways to read the words
+// after value. There is one way, but for "yoyo" and "yo-yo", which sound alike.
+func fit(value *big.Int, readings [][]int) (Code, bool) {
+	if len(readings) == 0 {
+		return codeFromValue(value)
+	}
+	for _, n := range readings[0] {
+		longer := new(big.Int).Mul(value, big.NewInt(wordCount))
+		longer.Add(longer, big.NewInt(int64(n)))
+		if c, ok := fit(longer, readings[1:]); ok {
+			return c, true
+		}
+	}
+	return Code{}, false
+}
+
+func codeFromValue(value *big.Int) (Code, bool) {
 	if value.BitLen() > codeBits+checksumBits {
-		return Code{}, &CodeError{Problem: CodeChecksum, Count: CodeWords}
+		return Code{}, false
 	}
 	sum := new(big.Int).And(value, big.NewInt(1<<checksumBits-1))
 	var c Code
-	value.Rsh(value, checksumBits).FillBytes(c.b[:])
-	if sum.Int64() != int64(c.checksum()) {
-		return Code{}, &CodeError{Problem: CodeChecksum, Count: CodeWords}
-	}
-	return c, nil
+	new(big.Int).Rsh(value, checksumBits).FillBytes(c.b[:])
+	return c, sum.Int64() == int64(c.checksum())
 }
 
 // FromIdempotencyKey returns the arrival id and the code that belong to a

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -97,6 +98,9 @@ type ArrivalSealer struct {
 	key           Key
 	encapsulation []byte
 }
+
+// Format keeps the key out of fmt's output.
+func (s *ArrivalSealer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[arrival sealer]") }
 
 // SealArrival makes the key of one arrival. meta.VaultKey must be p's id.
 func (p *Public) SealArrival(meta ArrivalMeta) (*ArrivalSealer, error) {

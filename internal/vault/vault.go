@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -44,12 +45,20 @@ type SetupResult struct {
 	Vault    *Vault // unlocked
 }
 
+// Format keeps the recovery phrase out of fmt's output.
+func (r SetupResult) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[vault setup]") }
+
+// LogValue keeps it out of slog's.
+func (r SetupResult) LogValue() slog.Value { return slog.StringValue("[vault setup]") }
+
 // Vault holds the keys of one instance, locked or unlocked. It is safe for
 // concurrent use.
 type Vault struct {
 	instance InstanceID
 	record   Record
 	public   *Public
+
+	trying sync.Mutex // one derivation at a time: each takes its slot's memory
 
 	mu      sync.RWMutex
 	slots   []Slot
@@ -132,10 +141,13 @@ func deskAAD(instance InstanceID, keyID string) AAD {
 
 // Unlock opens the vault with any slot's secret and says which slot it was.
 // It tries all of them, whichever opens, so that the time says nothing; one
-// try costs the derivation of every slot. Unlocking an open vault checks the
+// try costs the derivation of every slot, and tries wait for one another.
+// Unlocking an open vault checks the
 // secret and changes nothing else. Limiting the rate is the caller's affair.
 func (v *Vault) Unlock(secret string) (slotID string, err error) {
+	v.trying.Lock()
 	seed, slotID, err := v.trySlots(secret)
+	v.trying.Unlock()
 	if err != nil {
 		return "", err
 	}

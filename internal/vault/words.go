@@ -14,21 +14,22 @@ const wordCount = 7776 // of the EFF's large list: 6^5
 
 type wordlist struct {
 	words []string
-	index map[string]int  // by the word's letters: "yoyo" for "yo-yo"
-	parts map[string]bool // the pairs of a hyphenated word, "yo yo"
+	index map[string][]int // by the word's letters; the list has "yoyo" and "yo-yo"
+	parts map[string]bool  // the halves of the hyphenated words, "yo yo"
 }
 
 // wordList is the EFF's large list in the order of its dice rolls.
 var wordList = sync.OnceValue(func() wordlist {
 	list := diceware.WordListEffLarge()
-	l := wordlist{index: make(map[string]int, wordCount), parts: map[string]bool{}}
+	l := wordlist{index: make(map[string][]int, wordCount), parts: map[string]bool{}}
 	for i := range wordCount {
 		word := list.WordAt(diceRoll(i))
 		if word == "" {
 			panic(fmt.Sprintf("vault: the word list has no word for %d", diceRoll(i)))
 		}
 		l.words = append(l.words, word)
-		l.index[strings.ReplaceAll(word, "-", "")] = i
+		plain := strings.ReplaceAll(word, "-", "")
+		l.index[plain] = append(l.index[plain], i)
 		if first, second, ok := strings.Cut(word, "-"); ok {
 			l.parts[first+" "+second] = true
 		}
@@ -67,13 +68,13 @@ func joinHyphenated(typed []string) []string {
 const (
 	maxNearest  = 3
 	maxDistance = 2
+	longestWord = 9 // of the list, in letters
 )
 
 // nearest returns up to three words that differ from w by at most two letters
 // put in, left out, replaced or swapped; those least different first.
 func (l wordlist) nearest(w string) []string {
-	const longest = 12 // the list's longest word has nine letters
-	if len(w) > longest {
+	if len(w) > longestWord+maxDistance {
 		return nil
 	}
 	byDistance := make([][]string, maxDistance+1)
@@ -86,18 +87,17 @@ func (l wordlist) nearest(w string) []string {
 	return found[:min(len(found), maxNearest)]
 }
 
-// distance is the optimal string alignment distance, in bytes.
+// distance is the optimal string alignment distance in bytes, for strings of
+// at most longestWord+maxDistance; more than maxDistance is not told apart.
 func distance(a, b string) int {
 	if len(a)-len(b) > maxDistance || len(b)-len(a) > maxDistance {
 		return maxDistance + 1
 	}
-	var before []int
-	last := make([]int, len(b)+1)
-	for j := range last {
+	var before, last, row [longestWord + maxDistance + 1]int
+	for j := range len(b) + 1 {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
