@@ -34,6 +34,7 @@ type Config struct {
 	Worker string           // names this process in the journal; "": a random one
 	Log    *slog.Logger     // nil: discarded
 	Pool   int32            // most connections; 0: 10
+	Site   string           // the gate's URL, for what is rendered; no trailing slash
 }
 
 // DB is the desk's and work's way to the database. Safe for concurrent use.
@@ -45,6 +46,8 @@ type DB struct {
 	worker   string
 	instance vault.InstanceID
 	log      *slog.Logger
+	site     string
+	policies policies
 }
 
 // Open connects, checks that the schema is the one this program knows, and
@@ -75,7 +78,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", redact(err))
 	}
-	db := &DB{pool: pool, wall: c.Wall, worker: c.Worker, log: c.Log}
+	db := &DB{pool: pool, wall: c.Wall, worker: c.Worker, log: c.Log, site: c.Site}
 	if err := checkSchema(ctx, pool); err != nil {
 		pool.Close()
 		return nil, err
