@@ -220,6 +220,10 @@ func (a *armorParser) line(raw []byte, piece bool) bool {
 		}
 	}
 	if m, ok := parseMarker(line); ok {
+		if m.begin { // another block begins inside this one
+			a.err = errArmorCut
+			return true
+		}
 		a.repair(m.repairs...)
 		a.finish()
 		return true

@@ -50,8 +50,9 @@ func Inspect(text []byte) (found Inspection) {
 		return Inspection{Shape: ShapeText}
 	}
 	var first *armorBlock
+	scan := blockScanner{text: text, signedLeft: 16}
 	for at := 0; at < len(text); {
-		b, ok := nextBlock(text, at)
+		b, ok := scan.next(at)
 		if !ok {
 			break
 		}
@@ -131,14 +132,25 @@ func mayBeMarker(line []byte) bool {
 	return bytes.Contains(line, []byte("PGP")) || bytes.Contains(line, []byte("pgp")) || bytes.Contains(line, []byte("Pgp"))
 }
 
-// nextBlock finds the next armored block at or after text[at].
-func nextBlock(text []byte, at int) (*armorBlock, bool) {
+// blockScanner finds armored blocks. It bounds how often it looks for the end
+// of a signed text, the one search that may run over the same text again.
+type blockScanner struct {
+	text       []byte
+	signedLeft int
+}
+
+// next finds the next armored block at or after text[at].
+func (s *blockScanner) next(at int) (*armorBlock, bool) {
+	text := s.text
 	for at < len(text) {
 		line, next := lineAt(text, at)
 		if mayBeMarker(line) {
 			clean, repairs := cleanLine(line)
 			if m, ok := parseMarker(clean); ok && m.begin && knownKind(m.kind) {
 				if m.kind == armorSigned {
+					if s.signedLeft--; s.signedLeft < 0 {
+						return nil, false
+					}
 					if b, ok := clearSignedBlock(text, at, next); ok {
 						return b, true
 					}
@@ -175,9 +187,11 @@ func readBlock(text []byte, start, next int, m marker, repairs []Repair) (*armor
 	}
 	at := next
 	for !over && at < len(text) {
-		var line []byte
-		line, at = lineAt(text, at)
-		over = p.line(line, false)
+		line, after := lineAt(text, at)
+		if over = p.line(line, false); p.err == errArmorCut {
+			break // that line begins the next block
+		}
+		at = after
 	}
 	b.end, b.body, b.repairs = at, p.out, p.repairs
 	if len(p.out) == 0 && !p.done && (p.err != nil || !blank(text[next:at])) {
@@ -197,7 +211,7 @@ func (b *armorBlock) classify(p *armorParser) {
 		b.shape = ShapePrivateKey
 		return
 	}
-	if p.err != nil {
+	if p.err == errArmorBroken {
 		b.shape, b.why = ShapeBroken, "The armored text is damaged: it holds characters that do not belong there."
 		return
 	}

@@ -1,7 +1,11 @@
 package pgp
 
 import (
+	"errors"
+	"io"
 	"time"
+
+	openpgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
 )
 
 // Limits bounds what one input may cost. Every field must be positive.
@@ -112,3 +116,31 @@ func (e *OpenError) Is(target error) bool {
 func (e *OpenError) Unwrap() error { return e.cause }
 
 func fail(f Failure, cause error) error { return &OpenError{Failure: f, cause: cause} }
+
+// classify turns an error met while reading packets into one of Open's.
+func classify(err error) error {
+	var (
+		open        *OpenError
+		source      sourceError
+		unsupported openpgperrors.UnsupportedError
+		unknown     openpgperrors.UnknownPacketTypeError
+		critical    openpgperrors.CriticalUnknownPacketTypeError
+		session     openpgperrors.DecryptWithSessionKeyError
+		signature   openpgperrors.SignatureError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &open):
+		return err
+	case errors.As(err, &source):
+		return source.err
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errCut), errors.Is(err, errArmorBroken), errors.Is(err, errArmorCut):
+		return fail(Damaged, err)
+	case errors.As(err, &unsupported), errors.As(err, &unknown), errors.As(err, &critical):
+		return fail(Unsupported, err)
+	case errors.As(err, &session), errors.As(err, &signature):
+		return fail(Damaged, err)
+	}
+	return fail(Malformed, err)
+}
