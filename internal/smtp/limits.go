@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,7 +15,8 @@ type limitedListener struct {
 	l *Listener
 
 	mu         sync.Mutex
-	open       int
+	open       map[*limitedConn]bool
+	draining   bool
 	perAddress map[netip.Addr]int
 }
 
@@ -62,13 +64,13 @@ func (ll *limitedListener) origin(c net.Conn) (netip.Addr, bool) {
 func (ll *limitedListener) enter(c *limitedConn) bool {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
-	if ll.open >= ll.l.conf.MaxConnections {
+	if ll.draining || len(ll.open) >= ll.l.conf.MaxConnections {
 		return false
 	}
 	if !c.trusted && ll.perAddress[c.network] >= ll.l.conf.PerAddress {
 		return false
 	}
-	ll.open++
+	ll.open[c] = true
 	ll.perAddress[c.network]++
 	return true
 }
@@ -76,10 +78,32 @@ func (ll *limitedListener) enter(c *limitedConn) bool {
 func (ll *limitedListener) leave(c *limitedConn) {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
-	ll.open--
+	delete(ll.open, c)
 	if ll.perAddress[c.network]--; ll.perAddress[c.network] <= 0 {
 		delete(ll.perAddress, c.network)
 	}
+}
+
+// drain turns new clients away and closes connections, those in the middle of a mail only when all is true.
+func (ll *limitedListener) drain(all bool) {
+	ll.mu.Lock()
+	ll.draining = true
+	var end []*limitedConn
+	for c := range ll.open {
+		if all || !c.inData.Load() {
+			end = append(end, c)
+		}
+	}
+	ll.mu.Unlock()
+	for _, c := range end {
+		c.Close()
+	}
+}
+
+func (ll *limitedListener) isDraining() bool {
+	ll.mu.Lock()
+	defer ll.mu.Unlock()
+	return ll.draining
 }
 
 type limitedConn struct {
@@ -88,6 +112,7 @@ type limitedConn struct {
 	network  netip.Addr
 	trusted  bool
 	accepted time.Time
+	inData   atomic.Bool
 	once     sync.Once
 }
 

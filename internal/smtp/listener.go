@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -70,14 +69,10 @@ type Listener struct {
 	conf     ListenerConfig
 	domains  map[string]bool
 	server   *smtp.Server
-	listener net.Listener
+	listener *limitedListener
 	ctx      context.Context
 	cancel   context.CancelFunc
 	served   chan struct{}
-
-	mu       sync.Mutex
-	sessions map[*session]bool
-	draining bool
 }
 
 // Listen starts listening; mail is taken until Shutdown.
@@ -85,7 +80,7 @@ func Listen(c ListenerConfig) (*Listener, error) {
 	if c.Receive == nil {
 		return nil, errors.New("mail listener: nobody receives")
 	}
-	l := &Listener{conf: c, domains: map[string]bool{}, sessions: map[*session]bool{}, served: make(chan struct{})}
+	l := &Listener{conf: c, domains: map[string]bool{}, served: make(chan struct{})}
 	for _, d := range c.Domains {
 		l.domains[strings.ToLower(d)] = true
 	}
@@ -102,7 +97,7 @@ func Listen(c ListenerConfig) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mail listener: %w", err)
 	}
-	l.listener = &limitedListener{Listener: listener, l: l, perAddress: map[netip.Addr]int{}}
+	l.listener = &limitedListener{Listener: listener, l: l, open: map[*limitedConn]bool{}, perAddress: map[netip.Addr]int{}}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 
 	server := smtp.NewServer(smtp.BackendFunc(l.session))
@@ -167,21 +162,10 @@ func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 // Shutdown takes no new connection, closes those that are between mails, and waits for mails in flight until ctx ends; those are then
 // broken off, and their senders try again.
 func (l *Listener) Shutdown(ctx context.Context) error {
-	l.mu.Lock()
-	l.draining = true
-	for s := range l.sessions {
-		if !s.inData {
-			s.conn.Conn().Close()
-		}
-	}
-	l.mu.Unlock()
+	l.listener.drain(false)
 	err := l.server.Shutdown(ctx)
 	l.cancel()
-	l.mu.Lock()
-	for s := range l.sessions {
-		s.conn.Conn().Close()
-	}
-	l.mu.Unlock()
+	l.listener.drain(true)
 	if errors.Is(err, smtp.ErrServerClosed) {
 		err = nil
 	}
@@ -191,43 +175,36 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 
 func (l *Listener) session(c *smtp.Conn) (smtp.Session, error) {
 	s := &session{l: l, conn: c}
-	s.accepted = time.Now()
 	raw := c.Conn()
 	if t, ok := raw.(*tls.Conn); ok {
 		s.tls = true
 		raw = t.NetConn()
 	}
-	if t, ok := raw.(*limitedConn); ok {
-		s.accepted, s.trusted = t.accepted, t.trusted
+	lc, ok := raw.(*limitedConn)
+	if !ok {
+		return nil, errors.New("no connection of ours")
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.draining {
-		return nil, &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "closing down"}
-	}
-	l.sessions[s] = true
+	s.raw = lc
 	return s, nil
 }
 
 // session is one client. Deadlines move on with its progress in a mail, and on nothing else it says.
 type session struct {
-	l        *Listener
-	conn     *smtp.Conn
-	accepted time.Time
-	trusted  bool
-	tls      bool
-	inData   bool // under l.mu
-	from     string
-	to       []string
+	l    *Listener
+	conn *smtp.Conn
+	raw  *limitedConn
+	tls  bool
+	from string
+	to   []string
 }
 
 func (s *session) extend(d time.Duration) {
 	until := time.Now().Add(d)
-	if last := s.accepted.Add(s.l.conf.SessionTimeout); last.Before(until) {
+	if last := s.raw.accepted.Add(s.l.conf.SessionTimeout); last.Before(until) {
 		until = last
 	}
-	s.conn.Conn().SetReadDeadline(until)
-	s.conn.Conn().SetWriteDeadline(until.Add(5 * time.Second)) // to say why
+	s.raw.SetReadDeadline(until)
+	s.raw.SetWriteDeadline(until.Add(5 * time.Second)) // to say why
 }
 
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
@@ -257,19 +234,14 @@ func badEnvelopeText(addr string) bool {
 }
 
 func (s *session) Data(r io.Reader) error {
-	s.enter(true)
-	defer s.enter(false)
+	s.raw.inData.Store(true)
+	// What is left of a refused message is read and dropped by the library before it replies; that must not take for ever either.
+	defer s.extend(s.l.conf.CommandTimeout)
 	s.extend(s.l.conf.DataTimeout)
 	in := &strictReader{r: r}
 	err := s.l.conf.Receive(s.l.ctx, Inbound{
-		From: s.from, To: append([]string(nil), s.to...), Helo: s.conn.Hostname(), TLS: s.tls, Trusted: s.trusted, Via: s.via(),
+		From: s.from, To: append([]string(nil), s.to...), Helo: s.conn.Hostname(), TLS: s.tls, Trusted: s.raw.trusted, Via: s.via(),
 	}, in)
-	if in.err == nil && err != nil {
-		// The rest of the message is read and dropped by the library before it replies; that must not take for ever either.
-		s.extend(s.l.conf.CommandTimeout)
-	} else {
-		s.conn.Conn().SetWriteDeadline(time.Now().Add(s.l.conf.CommandTimeout))
-	}
 	return s.reply(in, err)
 }
 
@@ -297,29 +269,16 @@ func (s *session) via() string {
 	return "smtp"
 }
 
-func (s *session) enter(data bool) {
-	s.l.mu.Lock()
-	s.inData = data
-	s.l.mu.Unlock()
-}
-
+// Reset follows each mail, after its reply was written.
 func (s *session) Reset() {
 	s.from, s.to = "", nil
-	s.l.mu.Lock()
-	draining := s.l.draining
-	s.l.mu.Unlock()
-	if draining {
-		s.conn.Conn().Close()
-		return
+	s.raw.inData.Store(false)
+	if s.raw.listener.isDraining() {
+		s.raw.Close()
 	}
 }
 
-func (s *session) Logout() error {
-	s.l.mu.Lock()
-	delete(s.l.sessions, s)
-	s.l.mu.Unlock()
-	return nil
-}
+func (s *session) Logout() error { return nil }
 
 var errBareLine = errors.New("bare CR or LF")
 
