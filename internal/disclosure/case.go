@@ -118,6 +118,7 @@ type Credit struct {
 type Reporter struct {
 	ID        ReporterID
 	Case      CaseID
+	Origins   []CaseID  // cases it was merged from, the last one last; Split takes it back there
 	Arrival   ArrivalID // the first one
 	Received  time.Time
 	Channel   Channel

@@ -77,7 +77,8 @@ type Release struct {
 	Alerted  map[string]Stage
 	Confirms []Confirm // who agreed to publishing, beside the one who does it
 
-	Policy *Policy // the version it runs under; set by the loader
+	Policy  *Policy // the version it runs under; set by the loader
+	dropped []*Case
 	changes
 }
 
