@@ -109,3 +109,10 @@ func (l *Limiter) makeRoom(now time.Time) {
 		delete(l.keys, least)
 	}
 }
+
+// Len returns how many keys are remembered.
+func (l *Limiter) Len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.keys)
+}

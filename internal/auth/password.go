@@ -149,7 +149,12 @@ type phc struct {
 	salt, hash []byte
 }
 
+// deriving bounds the memory that sign-ins take at the same time: 64 MiB each.
+var deriving = make(chan struct{}, 4)
+
 func (h phc) derive(password string, size int) []byte {
+	deriving <- struct{}{}
+	defer func() { <-deriving }()
 	return argon2.IDKey([]byte(normal(password)), h.salt, h.cost.Time, h.cost.MemoryKiB, h.cost.Threads, uint32(size))
 }
 

@@ -97,7 +97,10 @@ func distance(a, b string) int {
 	for j := range len(b) + 1 {
 		last[j] = j
 	}
+	least := 0 // of the last row
 	for i := 1; i <= len(a); i++ {
+		leastBefore := least
+		least = i
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
@@ -108,6 +111,10 @@ func distance(a, b string) int {
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
 				row[j] = min(row[j], before[j-2]+1)
 			}
+			least = min(least, row[j])
+		}
+		if least > maxDistance && leastBefore > maxDistance {
+			return maxDistance + 1
 		}
 		before, last = last, row
 	}
