@@ -127,6 +127,8 @@ type tx struct {
 	by  disclosure.Caller
 	now time.Time
 	log []entry
+	// keys of the cases and releases loaded in this transaction
+	keys map[string]vault.Key
 }
 
 // transact runs f in one transaction and appends what f noted to the log,
@@ -147,7 +149,7 @@ func (db *DB) transact(ctx context.Context, by disclosure.Caller, f func(*tx) er
 
 func (db *DB) once(ctx context.Context, by disclosure.Caller, f func(*tx) error) error {
 	return pgx.BeginFunc(ctx, db.pool, func(p pgx.Tx) error {
-		t := &tx{Tx: p, db: db, by: by, now: db.Now()}
+		t := &tx{Tx: p, db: db, by: by, now: db.Now(), keys: map[string]vault.Key{}}
 		if err := f(t); err != nil {
 			return err
 		}
@@ -159,7 +161,7 @@ func (db *DB) once(ctx context.Context, by disclosure.Caller, f func(*tx) error)
 func (db *DB) read(ctx context.Context, by disclosure.Caller, f func(*tx) error) error {
 	opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return unavailable(pgx.BeginTxFunc(ctx, db.pool, opts, func(p pgx.Tx) error {
-		return f(&tx{Tx: p, db: db, by: by, now: db.Now()})
+		return f(&tx{Tx: p, db: db, by: by, now: db.Now(), keys: map[string]vault.Key{}})
 	}))
 }
 
