@@ -1,7 +1,5 @@
 package disclosure
 
-import "time"
-
 // CaseStep is an arrow a caller could take now.
 type CaseStep struct {
 	To          CaseState
