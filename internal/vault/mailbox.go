@@ -18,9 +18,9 @@ type Mailbox struct {
 // Format keeps the key out of fmt's output.
 func (m *Mailbox) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[mailbox]") }
 
-// Mailbox returns the mailbox of the code at this instance. It costs about
-// a millisecond of key generation: a slow derivation here would let strangers keep the
-// gate busy, and 91 random bits need none.
+// Mailbox returns the mailbox of the code at this instance. It costs about a
+// millisecond of key generation: a slow derivation here would let strangers
+// keep the gate busy, and 91 random bits need none.
 func (c Code) Mailbox(instance InstanceID) *Mailbox {
 	seed := expand(c.b[:], []byte(instance), "mailbox pair", 32)
 	private, err := kem().DeriveKeyPair(seed)

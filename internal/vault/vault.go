@@ -151,6 +151,8 @@ func (v *Vault) Unlock(secret string) (slotID string, err error) {
 	if err != nil {
 		return "", err
 	}
+	// Slots are bound to KeyID and Load binds that to the public half, so that
+	// this cannot differ; it is asked because arrivals are sealed to it.
 	private, err := kem().NewPrivateKey(seed.b[:])
 	if err != nil || !bytes.Equal(private.PublicKey().Bytes(), v.public.bytes) {
 		return "", ErrAltered
