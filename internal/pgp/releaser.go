@@ -217,7 +217,7 @@ func oneSignature(b []byte) (raw []byte, sig *packet.Signature, err error) {
 	}
 	h, body, whole, rest, err := splitPacket(bin)
 	switch {
-	case err != nil || h.open || h.partial:
+	case err != nil:
 		return nil, nil, RefusedDamaged
 	case h.tag == tagSecretKey:
 		return nil, nil, RefusedPrivateKey
@@ -227,6 +227,8 @@ func oneSignature(b []byte) (raw []byte, sig *packet.Signature, err error) {
 		return nil, nil, RefusedMessage
 	case h.tag != tagSignature:
 		return nil, nil, RefusedNoSignature
+	case h.open || h.partial:
+		return nil, nil, RefusedDamaged
 	case len(rest) > 0:
 		if h2, _, err := readHeader(rest); err == nil && h2.tag == tagLiteral {
 			return nil, nil, RefusedMessage
