@@ -28,7 +28,9 @@ func (ll *limitedListener) Accept() (net.Conn, error) {
 		}
 		lc := &limitedConn{Conn: c, listener: ll, accepted: time.Now()}
 		lc.network, lc.trusted = ll.origin(c)
-		c.SetDeadline(lc.accepted.Add(ll.l.conf.CommandTimeout))
+		until := lc.accepted.Add(ll.l.conf.CommandTimeout)
+		c.SetReadDeadline(until)
+		c.SetWriteDeadline(until.Add(5 * time.Second)) // to say why
 		if ll.enter(lc) {
 			return lc, nil
 		}

@@ -138,7 +138,7 @@ func (l *link) login() error {
 }
 
 // transact sends one mail. stale says that the connection failed before anything of the mail was said.
-func (l *link) transact(ctx context.Context, m mail) (out Outcome, stale bool) {
+func (l *link) transact(ctx context.Context, m outgoing) (out Outcome, stale bool) {
 	defer func() { out.TLS = l.tls }()
 	watch := context.AfterFunc(ctx, func() { l.wire.limit(time.Unix(1, 0)) })
 	stopped := false
@@ -179,7 +179,7 @@ func (l *link) transact(ctx context.Context, m mail) (out Outcome, stale bool) {
 	return l.dot(ctx, data, stop), false
 }
 
-func (l *link) writeBody(ctx context.Context, strict *strictWriter, m mail) (Outcome, bool) {
+func (l *link) writeBody(ctx context.Context, strict *strictWriter, m outgoing) (Outcome, bool) {
 	err := m.body(strict)
 	if err == nil {
 		err = strict.end()
@@ -273,7 +273,7 @@ func (l *link) reset() {
 	l.wire.limit(time.Time{})
 }
 
-func (l *link) mailOptions(m mail) *smtp.MailOptions {
+func (l *link) mailOptions(m outgoing) *smtp.MailOptions {
 	o := &smtp.MailOptions{
 		Return:     smtp.DSNReturnHeaders, // a bounce must not carry the body past the recipient
 		EnvelopeID: m.ID,

@@ -218,9 +218,6 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.extend(s.l.conf.CommandTimeout)
-	if strings.EqualFold(to, "postmaster") { // RFC 5321 section 4.5.1
-		to += "@" + s.l.conf.Domains[0]
-	}
 	if badEnvelopeText(to) || !s.l.domains[domainOf(to)] {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "not a domain of ours"}
 	}

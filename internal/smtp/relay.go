@@ -146,7 +146,7 @@ func (r *Relay) Send(ctx context.Context, e Envelope, body func(io.Writer) error
 	if err := e.Check(); err != nil {
 		return Outcome{State: Rejected, Text: oneLine(err.Error()), Err: err}
 	}
-	m := mail{Envelope: e, body: body, confirm: confirm}
+	m := outgoing{Envelope: e, body: body, confirm: confirm}
 	if len(r.conf.DKIM) > 0 {
 		if err := m.sign(r.conf.DKIM); err != nil {
 			return canceled(err)
@@ -177,8 +177,8 @@ func (r *Relay) Send(ctx context.Context, e Envelope, body func(io.Writer) error
 	}
 }
 
-// mail is one mail on its way.
-type mail struct {
+// outgoing is one mail on its way.
+type outgoing struct {
 	Envelope
 	body    func(io.Writer) error
 	confirm func(context.Context) error
@@ -186,7 +186,7 @@ type mail struct {
 }
 
 // sign writes the message into memory, as its signatures stand before it.
-func (m *mail) sign(keys []*DKIM) error {
+func (m *outgoing) sign(keys []*DKIM) error {
 	var text bytes.Buffer
 	strict := &strictWriter{w: &text}
 	if err := m.body(strict); err != nil {
