@@ -186,7 +186,10 @@ func (r *reader) blocks(text string, whole Piece, l leaf, at place) {
 		return
 	}
 	whole.Text = text
-	in := pgp.Inspect([]byte(text))
+	in, ok := r.inspect(text)
+	if !ok {
+		r.m.problem(at.path, ProblemOpens, "")
+	}
 	switch in.Shape {
 	case pgp.ShapeText, pgp.ShapeSignature:
 		r.add(whole, at)
@@ -220,6 +223,20 @@ func (r *reader) blocks(text string, whole Piece, l leaf, at place) {
 		r.open(in.Block, inner, at)
 	}
 	r.around(in.After, l, at)
+}
+
+// inspect is pgp.Inspect within the limits. Where they end, ok is false and the text is only
+// searched for the head of a private key.
+func (r *reader) inspect(text string) (in pgp.Inspection, ok bool) {
+	r.looked += int64(len(text))
+	crowded := len(text) > 1<<20 && strings.Count(text, "PGP")+strings.Count(text, "pgp")+strings.Count(text, "Pgp") > r.limits.Marks
+	switch {
+	case r.looked <= r.limits.Inspect && !crowded:
+		return pgp.Inspect([]byte(text)), true
+	case strings.Contains(text, "PRIVATE KEY BLOCK"):
+		return pgp.Inspection{Shape: pgp.ShapePrivateKey}, false
+	}
+	return pgp.Inspection{Shape: pgp.ShapeText}, false
 }
 
 // around reads the text beside a block, which the block does not protect.

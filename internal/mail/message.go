@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"slices"
 	"time"
 
 	"postern/internal/pgp"
@@ -14,7 +15,9 @@ type Limits struct {
 	Fields  int           // header fields of one block
 	Parts   int           // MIME entities, all levels and all opened layers together
 	Depth   int           // entities inside entities, opened layers included
-	Opens   int           // attempts to open or verify
+	Opens   int           // attempts to open or verify, and armored blocks taken out of texts
+	Inspect int64         // octets looked through for armor, all texts together
+	Marks   int           // times a text over 1 MiB may say "PGP" and still be looked through
 	Layers  int           // messages opened inside opened messages
 	Opened  int64         // octets of plaintext of all of them together
 	Text    int           // octets of one piece's Text; its Bytes stay whole
@@ -30,6 +33,8 @@ var DefaultLimits = Limits{
 	Parts:   200,
 	Depth:   8,
 	Opens:   16,
+	Inspect: 64 << 20,
+	Marks:   1024,
 	Layers:  3,
 	Opened:  64 << 20,
 	Text:    1 << 20,
@@ -109,16 +114,16 @@ type Code string
 
 // Repairs: what was mended to read a message.
 const (
-	RepairMixedUp    Code = "mixed-up"    // Exchange's mangled PGP/MIME put together again
-	RepairStructure  Code = "structure"   // multipart/encrypted of a wrong shape; the armor was found all the same
-	RepairBareArmor  Code = "bare-armor"  // opened, and no MIME inside: taken as text
-	RepairArmor      Code = "armor"       // armor mended; Detail says how
-	RepairFromHTML   Code = "from-html"   // the armor was found in HTML
-	RepairLineEnds   Code = "line-ends"   // a signature was checked after LF was made CRLF
-	RepairUnenclosed Code = "unenclosed"  // closing boundary missing
-	RepairTransfer   Code = "transfer"    // damaged base64 or quoted-printable
-	RepairCharset    Code = "charset"     // unknown or wrong charset; Detail names it
-	RepairHeader     Code = "header-line" // header lines that are none
+	RepairMixedUp   Code = "mixed-up"    // Exchange's mangled PGP/MIME put together again
+	RepairStructure Code = "structure"   // multipart/encrypted of a wrong shape; the armor was found all the same
+	RepairBareArmor Code = "bare-armor"  // opened, and no MIME inside: taken as text
+	RepairArmor     Code = "armor"       // armor mended; Detail says how
+	RepairFromHTML  Code = "from-html"   // the armor was found in HTML
+	RepairLineEnds  Code = "line-ends"   // a signature was checked after LF was made CRLF
+	RepairUnclosed  Code = "unclosed"    // closing boundary missing
+	RepairTransfer  Code = "transfer"    // damaged base64 or quoted-printable
+	RepairCharset   Code = "charset"     // unknown or wrong charset; Detail names it
+	RepairHeader    Code = "header-line" // header lines that are none
 )
 
 // Problems: what a person should look at.
@@ -127,7 +132,7 @@ const (
 	ProblemHeaderLimit   Code = "header-limit"   // header longer than Limits; its rest was not read
 	ProblemParts         Code = "parts-limit"    // more parts than Limits; the rest is in the original
 	ProblemDepth         Code = "depth-limit"    // nested deeper than Limits; kept as a file
-	ProblemOpens         Code = "opens-limit"    // more to open than Limits
+	ProblemOpens         Code = "opens-limit"    // more to open, or to look through, than Limits
 	ProblemBudget        Code = "budget"         // opened more than Limits allows in all
 	ProblemTime          Code = "time-limit"     // took longer than Limits; the rest is in the original
 	ProblemNotOpened     Code = "not-opened"     // Detail says why, for people
@@ -201,11 +206,15 @@ func (m *Message) Body() (Piece, bool) {
 }
 
 func (m *Message) repaired(path string, code Code, detail string) {
-	m.Repairs = append(m.Repairs, Finding{path, code, detail})
+	f := Finding{path, code, detail}
+	if len(m.Repairs) < 100 && !slices.Contains(m.Repairs, f) {
+		m.Repairs = append(m.Repairs, f)
+	}
 }
 
 func (m *Message) problem(path string, code Code, detail string) {
-	if len(m.Problems) < 100 {
-		m.Problems = append(m.Problems, Finding{path, code, detail})
+	f := Finding{path, code, detail}
+	if len(m.Problems) < 100 && !slices.Contains(m.Problems, f) {
+		m.Problems = append(m.Problems, f)
 	}
 }

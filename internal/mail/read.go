@@ -85,6 +85,7 @@ type reader struct {
 	parts   int
 	opens   int
 	opened  int64
+	looked  int64          // octets looked through for armor
 	labels  map[string]int // names given so far
 	stopped bool
 }
@@ -157,7 +158,9 @@ func (r *reader) protect(h header, params map[string]string, at place) {
 		return
 	}
 	if !at.root || !at.covered {
-		r.m.problem(at.path, ProblemMisplaced, "")
+		if !at.root || at.prot.Signature == pgp.SignatureNone { // signed, but not by anybody we know of: usual
+			r.m.problem(at.path, ProblemMisplaced, "")
+		}
 		return
 	}
 	inner := h.interpret()
@@ -238,7 +241,7 @@ func (r *reader) multipart(body []byte, l leaf, at place) {
 		r.text(body, leaf{typ: "text/plain"}, at)
 		return
 	case !closed:
-		r.m.repaired(at.path, RepairUnenclosed, "")
+		r.m.repaired(at.path, RepairUnclosed, "")
 	}
 	switch l.typ {
 	case "multipart/encrypted":
