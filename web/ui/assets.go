@@ -28,3 +28,6 @@ func HasVendor() bool { return web.HasVendor() }
 
 func assetURL(name string) string       { u, _ := web.Asset(name); return u }
 func assetIntegrity(name string) string { _, i := web.Asset(name); return i }
+
+// LibraryURL is where the browser's OpenPGP library is; empty without it.
+func LibraryURL() string { return assetURL("vendor/openpgp.min.mjs") }

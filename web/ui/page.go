@@ -70,8 +70,8 @@ type Desk struct {
 	// Faults are listed on top with links; a field shows its own again. Field
 	// of a fault is the name of a form field of the page.
 	Faults []disclosure.Fault
-	// MoveTime offers the demo's form POST /demo/time (fields "step": 1h, 1d,
-	// 7d; or "to": a local date and time in UTC, 2006-01-02T15:04).
+	// MoveTime offers the demo's form POST /demo/time (field "step": 1h, 1d,
+	// 7d, or to; the last with "to": a date and time in UTC, 2006-01-02T15:04).
 	MoveTime bool
 }
 

@@ -1,0 +1,384 @@
+package ui
+
+// SignInTexts is sign-in, invitation, unlock and step-up..
+type SignInTexts struct {
+	Title              string
+	Name               string
+	Password           string
+	Code               string
+	CodeHint           string
+	Button             string
+	Invite             string
+	InviteText         string
+	InvitePassword     string
+	InvitePasswordHint string
+	InviteAgain        string
+	InviteSecret       string
+	InviteSecretHint   string
+	InviteLink         string
+	InviteButton       string
+	InviteGone         string
+	InviteGoneText     string
+	Unlock             string
+	UnlockText         string
+	UnlockSince        string
+	UnlockPass         string
+	UnlockHint         string
+	UnlockButton       string
+	StepUp             string
+	StepUpText         string
+	StepUpPlain        string
+	StepUpButton       string
+}
+
+// InboxTexts is the inbox..
+type InboxTexts struct {
+	Title       string
+	States      string
+	Filter      string
+	Search      string
+	SearchHint  string
+	Owner       string
+	OwnerAny    string
+	OwnerNone   string
+	Channel     string
+	ChannelAny  string
+	Level       string
+	LevelAny    string
+	Apply       string
+	Clear       string
+	Left        string
+	State       string
+	Case        string
+	Protection  string
+	Age         string
+	Untitled    string
+	Unread      string
+	Restricted  string
+	Attention   string
+	NoClock     string
+	Empty       string
+	EmptyText   string
+	EmptyFilter string
+	Cases       string
+}
+
+// CaseTexts is the page of a case..
+type CaseTexts struct {
+	Title                string
+	Untitled             string
+	Lanes                string
+	All                  string
+	Team                 string
+	Conversation         string
+	NoMessages           string
+	Note                 string
+	NoteStays            string
+	NoteText             string
+	NoteButton           string
+	Reply                string
+	ReplyText            string
+	ReplyFiles           string
+	ReadBy               string
+	SendMailbox          string
+	SendEncrypted        string
+	SendClear            string
+	WayMailbox           string
+	WayEncrypted         string
+	WayClear             string
+	Held                 string
+	From                 string
+	To                   string
+	NoteBy               string
+	Waiting              string
+	WaitingText          string
+	Seconds              string
+	TakeBack             string
+	Back                 string
+	Failed               string
+	Original             string
+	OriginalHint         string
+	NextStep             string
+	NextNone             string
+	Due                  string
+	DueNone              string
+	DueKept              string
+	What                 string
+	Severity             string
+	Affected             string
+	CVE                  string
+	Class                string
+	Release              string
+	ReleaseNone          string
+	PublicName           string
+	PublicNameHint       string
+	Track                string
+	NotSet               string
+	Who                  string
+	Owner                string
+	Reporters            string
+	Credit               string
+	CreditYes            string
+	CreditNo             string
+	CreditUnset          string
+	CanSee               string
+	CanSeeAll            string
+	Acknowledge          string
+	AcknowledgeHint      string
+	Acknowledged         string
+	Assign               string
+	AssignMe             string
+	Change               string
+	SetTitle             string
+	SetTitleHint         string
+	SetTitleButton       string
+	SeverityLevel        string
+	SeverityVector       string
+	SeverityWhy          string
+	SeverityButton       string
+	AffectedSeries       string
+	AffectedEffect       string
+	AffectedVersions     string
+	EffectUnknown        string
+	EffectAffected       string
+	EffectUnaffected     string
+	AffectedButton       string
+	CreditOf             string
+	CreditWish           string
+	CreditText           string
+	CreditButton         string
+	CreditOptionUnset    string
+	CreditOptionYes      string
+	CreditOptionNo       string
+	CVEHint              string
+	CVEButton            string
+	TrackButton          string
+	Move                 string
+	MoveTo               string
+	Close                string
+	CloseVerdict         string
+	CloseWhy             string
+	CloseWhyHint         string
+	CloseOf              string
+	CloseButton          string
+	Reopen               string
+	Closed               string
+	Public               string
+	PublicHint           string
+	PublicTitle          string
+	PublicSummary        string
+	PublicDescription    string
+	PublicImpact         string
+	PublicRemedy         string
+	PublicWorkaround     string
+	PublicReferences     string
+	PublicReferencesHint string
+	PublicButton         string
+	PublicEmpty          string
+	Files                string
+	FilesNone            string
+	FileShow             string
+	FileDownload         string
+	FileHint             string
+	FileTooBig           string
+	File                 string
+	Timeline             string
+	Restrict             string
+	RestrictText         string
+	RestrictOn           string
+	RestrictButton       string
+	Attention            string
+	Received             string
+	Channel              string
+	AddTo                string
+}
+
+var englishSignIn = SignInTexts{
+	Title:              "Sign in",
+	Name:               "Name",
+	Password:           "Password",
+	Code:               "One-time code",
+	CodeHint:           "Six digits from your authenticator.",
+	Button:             "Sign in",
+	Invite:             "Welcome, %s",
+	InviteText:         "You are invited as %s. Choose a password, add the secret to your authenticator, and prove it with a code.",
+	InvitePassword:     "New password",
+	InvitePasswordHint: "At least 12 characters. A sentence is good.",
+	InviteAgain:        "The same password again",
+	InviteSecret:       "Secret for your authenticator",
+	InviteSecretHint:   "Type it in, or open the link on the device that has your authenticator.",
+	InviteLink:         "Open in an authenticator",
+	InviteButton:       "Set password and sign in",
+	InviteGone:         "This link is not valid",
+	InviteGoneText:     "It was used, has expired, or never was. Ask an admin for a new one.",
+	Unlock:             "Unlock",
+	UnlockText:         "The vault is locked. Reports are accepted and sealed; nothing can be read until somebody unlocks it.",
+	UnlockSince:        "Locked since",
+	UnlockPass:         "Passphrase",
+	UnlockHint:         "Of any slot, or the recovery phrase.",
+	UnlockButton:       "Unlock",
+	StepUp:             "Confirm it is you",
+	StepUpText:         "A fresh code is needed %s. It holds for ten minutes.",
+	StepUpPlain:        "A fresh code is needed for this step. It holds for ten minutes.",
+	StepUpButton:       "Confirm",
+}
+
+var englishInbox = InboxTexts{
+	Title:       "Inbox",
+	States:      "States",
+	Filter:      "Filter",
+	Search:      "Words",
+	SearchHint:  "In titles and texts of open cases.",
+	Owner:       "Owner",
+	OwnerAny:    "anybody",
+	OwnerNone:   "nobody",
+	Channel:     "Channel",
+	ChannelAny:  "any",
+	Level:       "Severity",
+	LevelAny:    "any",
+	Apply:       "Apply",
+	Clear:       "Show all",
+	Left:        "Time left",
+	State:       "State",
+	Case:        "Case",
+	Protection:  "Protection",
+	Age:         "Age",
+	Untitled:    "Not titled yet",
+	Unread:      "new",
+	Restricted:  "restricted",
+	Attention:   "needs attention",
+	NoClock:     "no promise runs",
+	Empty:       "Nothing is waiting.",
+	EmptyText:   "Reports come in through the gate:",
+	EmptyFilter: "Nothing matches.",
+	Cases:       "Cases, the nearest promise first",
+}
+
+var englishCase = CaseTexts{
+	Title:                "Case",
+	Untitled:             "Not titled yet",
+	Lanes:                "Lanes",
+	All:                  "All",
+	Team:                 "Team notes",
+	Conversation:         "Conversation",
+	NoMessages:           "Nothing has been said here.",
+	Note:                 "Write a team note",
+	NoteStays:            "Stays in the team.",
+	NoteText:             "Note",
+	NoteButton:           "Keep as a team note",
+	Reply:                "Write to %s",
+	ReplyText:            "Text",
+	ReplyFiles:           "Files",
+	ReadBy:               "Read by %s",
+	SendMailbox:          "Send to %s, encrypted",
+	SendEncrypted:        "Send to %s, encrypted",
+	SendClear:            "Send to %s, unencrypted",
+	WayMailbox:           "It is sealed into their mailbox; only their code opens it.",
+	WayEncrypted:         "It is mailed, encrypted to their key.",
+	WayClear:             "This will travel unencrypted. Say nothing of the defect.",
+	Held:                 "It leaves after 30 seconds; until then you can take it back.",
+	From:                 "From %s",
+	To:                   "To %s",
+	NoteBy:               "Note by %s",
+	Waiting:              "leaves in",
+	WaitingText:          "Not gone yet: it leaves in",
+	Seconds:              "seconds",
+	TakeBack:             "Take it back",
+	Back:                 "taken back; nobody outside saw it",
+	Failed:               "could not be sent; look at the outbox",
+	Original:             "Original as received",
+	OriginalHint:         "Hostile text: bytes as a stranger sent them. It is only ever downloaded.",
+	NextStep:             "Next",
+	NextNone:             "Nothing is to be done now.",
+	Due:                  "Due",
+	DueNone:              "No promise runs.",
+	DueKept:              "kept",
+	What:                 "What it is",
+	Severity:             "Severity",
+	Affected:             "Affected",
+	CVE:                  "CVE",
+	Class:                "Class",
+	Release:              "Release",
+	ReleaseNone:          "in none yet",
+	PublicName:           "Public name",
+	PublicNameHint:       "reserved; public only with the advisory",
+	Track:                "Track",
+	NotSet:               "not set",
+	Who:                  "Who",
+	Owner:                "Owner",
+	Reporters:            "Reporters",
+	Credit:               "Credit",
+	CreditYes:            "yes, as “%s”",
+	CreditNo:             "no",
+	CreditUnset:          "not asked or not answered: no",
+	CanSee:               "Can see it",
+	CanSeeAll:            "every member but auditors",
+	Acknowledge:          "Acknowledge",
+	AcknowledgeHint:      "Stops the clock of the first answer. Write to the reporter below.",
+	Acknowledged:         "Acknowledged by %s",
+	Assign:               "Set the owner",
+	AssignMe:             "Take it",
+	Change:               "Change",
+	SetTitle:             "Title",
+	SetTitleHint:         "Inside only; the advisory has its own.",
+	SetTitleButton:       "Save the title",
+	SeverityLevel:        "Level",
+	SeverityVector:       "CVSS vector",
+	SeverityWhy:          "Why",
+	SeverityButton:       "Save the severity",
+	AffectedSeries:       "Series",
+	AffectedEffect:       "Effect",
+	AffectedVersions:     "Versions",
+	EffectUnknown:        "not investigated",
+	EffectAffected:       "affected",
+	EffectUnaffected:     "not affected",
+	AffectedButton:       "Save what is affected",
+	CreditOf:             "Credit of %s",
+	CreditWish:           "Wish",
+	CreditText:           "Words to print",
+	CreditButton:         "Save the credit",
+	CreditOptionUnset:    "not answered",
+	CreditOptionYes:      "yes",
+	CreditOptionNo:       "no",
+	CVEHint:              "CVE-2026-1234",
+	CVEButton:            "Save CVE and class",
+	TrackButton:          "Save the track",
+	Move:                 "Move",
+	MoveTo:               "Move to %s",
+	Close:                "Close",
+	CloseVerdict:         "Verdict",
+	CloseWhy:             "Why",
+	CloseWhyHint:         "For the team. Tell the reporter in the lane.",
+	CloseOf:              "Number of the other case",
+	CloseButton:          "Close the case",
+	Reopen:               "Reopen",
+	Closed:               "Closed: %s",
+	Public:               "What the public will read",
+	PublicHint:           "Nothing of this is public before the release is published. Longer texts are Markdown.",
+	PublicTitle:          "Title",
+	PublicSummary:        "Summary",
+	PublicDescription:    "Description",
+	PublicImpact:         "Impact",
+	PublicRemedy:         "What to do",
+	PublicWorkaround:     "If one cannot upgrade",
+	PublicReferences:     "References",
+	PublicReferencesHint: "One address a line.",
+	PublicButton:         "Save the public text",
+	PublicEmpty:          "Not written yet.",
+	Files:                "Files",
+	FilesNone:            "No files.",
+	FileShow:             "Show",
+	FileDownload:         "Download",
+	FileHint:             "Files are only ever downloaded; what they claim to be is not trusted.",
+	FileTooBig:           "Too long to show here, or not text. Download it.",
+	File:                 "File",
+	Timeline:             "Timeline",
+	Restrict:             "Restrict",
+	RestrictText:         "To members not named here, a restricted case does not exist.",
+	RestrictOn:           "Restricted to the members below and the owner",
+	RestrictButton:       "Save who can see it",
+	Attention:            "Needs attention:",
+	Received:             "Received",
+	Channel:              "by %s",
+	AddTo:                "Add to a release",
+}
