@@ -23,9 +23,6 @@ var packaged = []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/l
 func findBin(given, data string) (binaries, error) {
 	found := installed(given)
 	if len(found) == 0 {
-		if given != "" {
-			return binaries{}, fmt.Errorf("no initdb and postgres in %s: %w", given, ErrNotInstalled)
-		}
 		return binaries{}, ErrNotInstalled
 	}
 	want, err := dataMajor(data)

@@ -83,6 +83,9 @@ func Start(ctx context.Context, c Config) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 
+	if len(installed(c.BinDir)) == 0 { // before any folder is made
+		return nil, ErrNotInstalled
+	}
 	place, err := settle(c)
 	if err != nil {
 		return nil, err
@@ -247,9 +250,22 @@ func holder(path string) int {
 	return pid
 }
 
+// alive reports whether a process runs. One that ended and that nobody waited for yet does not.
 func alive(pid int) bool {
-	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
+	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist) || !isDir("/proc/self") // no /proc on this system: trust the signal
+	}
+	_, after, _ := strings.Cut(string(stat), ") ") // proc(5): pid (name) state
+	return !strings.HasPrefix(after, "Z")
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // initialize makes the data folder when it is not there. It is made beside and renamed, so that a broken attempt leaves nothing half done.
@@ -285,7 +301,7 @@ func serverCommand(bin binaries, data, run string, p place, c Config) *exec.Cmd 
 		"listen_addresses=", "unix_socket_permissions=0700", "port=" + strconv.Itoa(socketPort),
 		"log_destination=stderr", "logging_collector=off",
 		// Statements and rows may hold what must never be in a log.
-		"log_min_messages=fatal", "log_min_error_statement=panic", "log_error_verbosity=terse", "log_statement=none",
+		"log_min_messages=log", "log_checkpoints=off", "log_min_error_statement=panic", "log_error_verbosity=terse", "log_statement=none",
 		"timezone=UTC", "log_timezone=UTC",
 	}
 	if c.FsyncOff {

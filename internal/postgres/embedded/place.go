@@ -76,8 +76,10 @@ func settle(c Config) (place, error) {
 }
 
 func settleOrdinary(dir, substitute string) (place, error) {
-	if owner, ok := ownerOf(filepath.Join(dir, "data")); ok && int(owner.Uid) != os.Geteuid() {
-		return place{}, fmt.Errorf("the cluster in %s belongs to user id %d: run as that user, or as root", dir, owner.Uid)
+	for _, path := range []string{dir, filepath.Join(dir, "data")} { // the second cannot be seen in another's folder
+		if owner, ok := ownerOf(path); ok && int(owner.Uid) != os.Geteuid() {
+			return place{}, fmt.Errorf("the cluster in %s belongs to user id %d: run as that user, or as root", dir, owner.Uid)
+		}
 	}
 	_, err := os.Stat(filepath.Join(dir, "data"))
 	if _, elsewhere := ownerOf(substitute); elsewhere && errors.Is(err, fs.ErrNotExist) {
