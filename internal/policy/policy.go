@@ -139,7 +139,7 @@ func sortedKeys(m map[string]any) []string {
 }
 
 // nearest finds the key or table somebody may have meant: the least number of
-// changed letters, else the same word in another table.
+// changed letters in the same table, else the same word in another one.
 func nearest(full string, keys []key) string {
 	var names []string
 	for _, k := range keys {
@@ -150,28 +150,32 @@ func nearest(full string, keys []key) string {
 			}
 		}
 	}
-	best, least := "", 1+max(2, len(full)/2)
-	if len(full) <= 4 {
-		least = 3
-	}
+	table, word := splitName(full)
+	best, least := "", 1+max(2, len(word)/3)
 	for _, n := range names {
-		if strings.Count(n, ".") != strings.Count(full, ".") {
-			continue
+		t, w := splitName(n)
+		d := distance(word, w)
+		if strings.HasPrefix(word, w+"_") || strings.HasPrefix(w, word+"_") {
+			d = 1
 		}
-		if d := distance(full, n); d < least {
+		if t == table && d < least {
 			best, least = n, d
 		}
 	}
 	if best != "" {
 		return best
 	}
-	word := full[strings.LastIndexByte(full, '.')+1:]
 	for _, n := range names {
-		if n[strings.LastIndexByte(n, '.')+1:] == word {
+		if _, w := splitName(n); w == word {
 			return n
 		}
 	}
 	return ""
+}
+
+func splitName(full string) (table, word string) {
+	i := strings.LastIndexByte(full, '.')
+	return full[:i+1], full[i+1:]
 }
 
 // distance is Levenshtein's, over bytes; keys are ASCII and short.
