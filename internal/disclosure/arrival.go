@@ -71,6 +71,7 @@ type ArrivalHeader struct {
 	Answers         []Answer      `json:"answers,omitempty"`
 	Envelope        *Envelope     `json:"envelope,omitempty"`
 	ClientEncrypted bool          `json:"client_encrypted,omitempty"` // our page encrypted it in the browser
+	Secret          bool          `json:"secret,omitempty"`           // a private key was pasted: refused, sealed, never shown
 	ToKey           string        `json:"to_key,omitempty"`           // fingerprint or key id the packet headers named; may be empty
 	Size            int64         `json:"size"`                       // of the body
 	SHA256          string        `json:"sha256"`                     // of the bytes the receipt names, hex

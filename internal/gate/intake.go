@@ -1,0 +1,208 @@
+package gate
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"crypto/sha256"
+
+	"postern/internal/disclosure"
+	"postern/internal/postgres/gatedb"
+	"postern/internal/vault"
+)
+
+// errBusy: more bodies are being read than the gate takes at once.
+var errBusy = errors.New("too many uploads at once")
+
+// intake is one arrival being taken in: its parts are written to the body one
+// after the other, then it is stored whole or not at all.
+type intake struct {
+	g       *Gate
+	set     *set
+	kind    disclosure.ArrivalKind
+	channel disclosure.Channel
+	header  disclosure.ArrivalHeader
+	body    *body
+}
+
+// begin takes a place among the uploads; close gives it back.
+func (g *Gate) begin(ctx context.Context, s *set, kind disclosure.ArrivalKind, channel disclosure.Channel) (*intake, error) {
+	select {
+	case g.uploads <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(2 * time.Second):
+		return nil, errBusy
+	}
+	return &intake{g: g, set: s, kind: kind, channel: channel, body: newBody(g.c.Spool)}, nil
+}
+
+func (in *intake) close() {
+	in.body.Close()
+	<-in.g.uploads
+}
+
+// add reads one part to its end. What it read over the policy's limit is an
+// *http.MaxBytesError of the caller's reader, or errTooLarge here.
+func (in *intake) add(kind disclosure.PartKind, name, mediaType string, r io.Reader) (disclosure.ArrivalPart, error) {
+	p := disclosure.ArrivalPart{Kind: kind, Name: name, Type: mediaType}
+	sum := sha256.New()
+	left := in.set.policy().Intake.MaxBytes - in.body.size
+	n, err := io.Copy(io.MultiWriter(in.body, sum), io.LimitReader(r, left+1))
+	if err != nil {
+		return p, err
+	}
+	if n > left {
+		return p, errTooLarge
+	}
+	p.Size, p.SHA256 = n, hex.EncodeToString(sum.Sum(nil))
+	in.header.Parts = append(in.header.Parts, p)
+	return p, nil
+}
+
+var errTooLarge = errors.New("larger than the policy allows")
+
+// receipt is what the sender is told once, after the commit.
+type receipt struct {
+	Code     vault.Code
+	Mailbox  disclosure.MailboxID
+	Received time.Time
+	SHA256   string // hex
+}
+
+// store seals and inserts. key makes a repeated request the same arrival; to
+// is the mailbox when there is one already, else a new code is made for it.
+// sum is the digest the receipt names. The answer is only ever given after the
+// commit; an error means that nothing was stored, or that a repetition with
+// the same key will find it.
+func (in *intake) store(ctx context.Context, key string, to *vault.Mailbox, sum string) (receipt, error) {
+	bodySum, err := in.identity()
+	if err != nil {
+		return receipt{}, err
+	}
+	id, code := vault.FromIdempotencyKey(key, bodySum)
+	box := to
+	if box == nil {
+		box = code.Mailbox(in.set.instance)
+	}
+	in.header.Mailbox, in.header.MailboxPublic = disclosure.MailboxID(box.ID()), box.Public()
+	received, err := in.insert(ctx, disclosure.ArrivalID(id), sum)
+	if err != nil {
+		return receipt{}, err
+	}
+	return receipt{Code: code, Mailbox: in.header.Mailbox, Received: received, SHA256: sum}, nil
+}
+
+// identity is the digest of all that was sent: the same bytes again are the
+// same arrival, other bytes under the same key are another.
+func (in *intake) identity() ([32]byte, error) {
+	head, err := json.Marshal(struct {
+		Kind    disclosure.ArrivalKind
+		Channel disclosure.Channel
+		Header  disclosure.ArrivalHeader
+	}{in.kind, in.channel, in.header})
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("describe the arrival: %w", err)
+	}
+	h := sha256.New()
+	h.Write(head)
+	sum := in.body.digest()
+	h.Write(sum[:])
+	return [32]byte(h.Sum(nil)), nil
+}
+
+// insert seals the header and streams the body into sealed chunks.
+func (in *intake) insert(ctx context.Context, id disclosure.ArrivalID, sum string) (time.Time, error) {
+	in.header.Size, in.header.SHA256 = in.body.size, sum
+	meta := vault.ArrivalMeta{
+		Instance: in.set.instance, ID: string(id), Kind: string(in.kind), Channel: string(in.channel),
+		VaultKey: in.set.vault.ID(), Received: in.g.c.Now().UTC().Truncate(time.Microsecond),
+	}
+	sealer, err := in.set.vault.SealArrival(meta)
+	if err != nil {
+		return time.Time{}, err
+	}
+	head, err := in.header.Encode()
+	if err != nil {
+		return time.Time{}, err
+	}
+	r, err := in.body.reader()
+	if err != nil {
+		return time.Time{}, err
+	}
+	received, _, err := in.g.c.DB.InsertArrival(ctx, gatedb.Arrival{
+		ID: id, Kind: in.kind, Channel: in.channel, Received: meta.Received, VaultKey: meta.VaultKey,
+		Encapsulation: sealer.Encapsulation(), Header: sealer.Header(head),
+	}, chunks(sealer, r))
+	return received, err
+}
+
+// chunks seals a body piece by piece. It reads one piece ahead, since the last
+// one is sealed as the last.
+func chunks(sealer *vault.ArrivalSealer, r io.Reader) iter.Seq2[gatedb.Chunk, error] {
+	return func(yield func(gatedb.Chunk, error) bool) {
+		read := func() ([]byte, error) {
+			b := make([]byte, vault.MaxArrivalChunk)
+			n, err := io.ReadFull(r, b)
+			if err == io.EOF || err == io.ErrUnexpectedEOF {
+				err = nil
+			}
+			return b[:n], err
+		}
+		piece, err := read()
+		for n := 0; ; n++ {
+			var next []byte
+			if err == nil && len(piece) == vault.MaxArrivalChunk {
+				next, err = read()
+			}
+			if err != nil {
+				yield(gatedb.Chunk{}, err)
+				return
+			}
+			final := len(next) == 0
+			if !yield(gatedb.Chunk{N: n, Final: final, Sealed: sealer.Chunk(n, final, piece)}, nil) || final {
+				return
+			}
+			piece = next
+		}
+	}
+}
+
+// Receive takes one mail: it is sealed with its envelope and stored before
+// Receive returns nil. It resolves nothing and answers nothing. A body that is
+// larger than the policy allows is an error wrapping ErrTooLarge.
+func (g *Gate) Receive(ctx context.Context, channel disclosure.Channel, e disclosure.Envelope, r io.Reader) error {
+	s, err := g.current()
+	if err != nil {
+		return err
+	}
+	in, err := g.begin(ctx, s, disclosure.ArrivalMail, channel)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	in.header.Envelope = &e
+	p, err := in.add(disclosure.PartMail, "", "message/rfc822", r)
+	if err != nil {
+		return err
+	}
+	_, err = in.insert(ctx, disclosure.ArrivalID(vault.NewID()), p.SHA256)
+	return err
+}
+
+// ErrTooLarge: a mail is larger than the policy allows.
+var ErrTooLarge = errTooLarge
+
+// Domains are those the listener accepts mail for; empty before Start.
+func (g *Gate) Domains() []string {
+	if s := g.set.Load(); s != nil {
+		return s.policy().Contact.Domains
+	}
+	return nil
+}

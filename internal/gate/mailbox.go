@@ -1,0 +1,285 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"postern/internal/disclosure"
+	"postern/internal/server"
+	"postern/internal/vault"
+	"postern/web/public"
+	"postern/web/ui"
+)
+
+func (g *Gate) mailboxForm(w http.ResponseWriter, r *http.Request) error {
+	if _, err := g.current(); err != nil {
+		return err
+	}
+	return server.Render(w, r, http.StatusOK, public.MailboxEnter(public.MailboxEnterView{Gate: g.frame(ui.NavMailbox)}))
+}
+
+// codeFault says what is wrong with a code, to the person who typed it.
+func codeFault(err error) disclosure.Fault {
+	text := "This is not a mailbox code."
+	var ce *vault.CodeError
+	if errors.As(err, &ce) {
+		switch ce.Problem {
+		case vault.CodeTooLong:
+			text = "This is too long to be a mailbox code. A code is eight words."
+		case vault.CodeWordCount:
+			text = fmt.Sprintf("A mailbox code has eight words; here are %d.", ce.Count)
+		case vault.CodeUnknownWord:
+			text = fmt.Sprintf("Word %d, “%s”, is none of our words.", ce.Position, ce.Word)
+			if len(ce.Nearest) > 0 {
+				text += " Did you mean " + strings.Join(ce.Nearest, " or ") + "?"
+			}
+		case vault.CodeChecksum:
+			text = "One of the words is wrong or out of order. Compare them with what you kept."
+		}
+	}
+	return fieldFault(public.FieldCode, text)
+}
+
+// mailboxRequest is a mailbox form as sent.
+type mailboxRequest struct {
+	values map[string]string
+	files  []addedFile
+}
+
+type addedFile struct {
+	name, kind string
+	data       []byte
+}
+
+func (q mailboxRequest) get(name string) string { return normalize(q.values[name]) }
+
+// readMailbox reads a mailbox form. Files come with an addition only, and are
+// bounded like a report's.
+func readMailbox(r *http.Request, limit int64) (mailboxRequest, error) {
+	q := mailboxRequest{values: map[string]string{}}
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if kind != "multipart/form-data" {
+		r.Body = http.MaxBytesReader(nil, r.Body, maxTyped)
+		if err := r.ParseForm(); err != nil {
+			return q, errTyped
+		}
+		for name := range r.PostForm {
+			q.values[name] = r.PostForm.Get(name)
+		}
+		return q, nil
+	}
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return q, errForm
+	}
+	for n := 0; n < 200; n++ {
+		p, err := parts.NextPart()
+		if err == io.EOF {
+			return q, nil
+		}
+		if err != nil {
+			return q, broken(err)
+		}
+		b, err := io.ReadAll(io.LimitReader(p, limit+1))
+		if err != nil {
+			return q, broken(err)
+		}
+		if limit -= int64(len(b)); limit < 0 {
+			return q, errTooLarge
+		}
+		if p.FileName() != "" {
+			q.files = append(q.files, addedFile{p.FileName(), p.Header.Get("Content-Type"), b})
+		} else if p.FormName() != public.FieldFiles {
+			q.values[p.FormName()] = string(b)
+		}
+	}
+	return q, errForm
+}
+
+// mailbox shows a mailbox, and does what its forms ask. The code stands in the
+// body of the request and in hidden fields of the answer, nowhere else.
+func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
+	s, err := g.current()
+	if err != nil {
+		return err
+	}
+	q, err := readMailbox(r, s.policy().Intake.MaxBytes)
+	if err != nil {
+		return err
+	}
+	code, err := vault.ParseCode(q.values[public.FieldCode])
+	if err != nil {
+		v := public.MailboxEnterView{Gate: g.frame(ui.NavMailbox), Code: oneLine(q.values[public.FieldCode], 200), Faults: []disclosure.Fault{codeFault(err)}}
+		return server.Render(w, r, http.StatusUnprocessableEntity, public.MailboxEnter(v))
+	}
+	box := code.Mailbox(s.instance)
+	v := public.MailboxView{Gate: g.frame(ui.NavMailbox), Code: strings.Join(code.Words(), " "), Idempotency: newKey(),
+		MaxBytes: s.policy().Intake.MaxBytes, Key: s.key(g.c.Now()), Browser: ui.HasVendor() && s.cert != nil}
+	status := g.act(r.Context(), s, box, q, &v)
+	items, err := g.items(r.Context(), s, box)
+	if err != nil && v.Added == nil && !v.NotStored {
+		return err
+	}
+	fill(&v, items)
+	return server.Render(w, r, status, public.Mailbox(v))
+}
+
+// act does what the form asks and notes the outcome in the view.
+func (g *Gate) act(ctx context.Context, s *set, box *vault.Mailbox, q mailboxRequest, v *public.MailboxView) int {
+	v.Form = public.MailboxForm{Text: q.get(public.FieldText), CreditWish: q.values[public.FieldCreditWish],
+		CreditText: q.get(public.FieldCreditText), OwnKey: q.get(public.FieldOwnKey), Reason: q.get(public.FieldReason)}
+	a, done, faults := s.addition(q)
+	if len(faults) > 0 {
+		v.Faults = faults
+		return http.StatusUnprocessableEntity
+	}
+	if a == nil {
+		return http.StatusOK
+	}
+	key := q.values[public.FieldKey]
+	if len(key) < leastKey || len(key) > 200 {
+		key = newKey()
+	}
+	got, err := g.addMessage(ctx, s, box, key, *a)
+	if err != nil {
+		g.c.Log.Warn("an addition was not stored", "request", server.RequestID(ctx), "error", err)
+		v.NotStored, v.Idempotency = true, key
+		return http.StatusServiceUnavailable
+	}
+	v.Form = public.MailboxForm{}
+	v.Done = done
+	if done == "" {
+		v.Added = &public.MailboxItem{At: got.Received, Size: int64(len(a.text)), Digest: got.SHA256, Files: len(a.files)}
+	}
+	return http.StatusOK
+}
+
+// addition is what somebody adds to a mailbox: a message, or a wish.
+type addition struct {
+	text    string
+	kind    disclosure.PartKind // of the text; empty: PartText
+	toKey   string
+	files   []addedFile
+	credit  disclosure.CreditWish
+	as      string // exact credit text
+	key     []byte
+	answers []disclosure.Answer
+}
+
+// addition judges a mailbox form. nil: it only asks to see the mailbox.
+func (s *set) addition(q mailboxRequest) (*addition, string, []disclosure.Fault) {
+	switch q.values[public.FieldDo] {
+	case public.DoAdd:
+		text := q.get(public.FieldText)
+		if strings.TrimSpace(text) == "" && len(q.files) == 0 {
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldText, "Write what you want to add, or choose a file.")}
+		}
+		j := s.judge([]byte(text))
+		if j.fault != "" {
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldText, j.fault)}
+		}
+		return &addition{text: text, kind: j.kind, toKey: j.toKey, files: q.files}, "", nil
+	case public.DoCredit:
+		wish := disclosure.CreditWish(q.values[public.FieldCreditWish])
+		as := oneLine(q.get(public.FieldCreditText), 500)
+		switch {
+		case wish == disclosure.CreditYes && as == "":
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditText, "Write exactly how you want to be named.")}
+		case wish != disclosure.CreditYes && wish != disclosure.CreditNo && wish != disclosure.CreditUnset:
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditWish, "Choose yes, no, or not decided.")}
+		}
+		return &addition{credit: wish, as: as, answers: []disclosure.Answer{{Ask: disclosure.AnswerCredit, Text: string(wish)}}},
+			"Your wish about credit is sent to the team.", nil
+	case public.DoKey:
+		cert, fault := ownKey(q.values[public.FieldOwnKey])
+		if fault == "" && cert == nil {
+			fault = "Paste your armored public key."
+		}
+		if fault != "" {
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldOwnKey, fault)}
+		}
+		return &addition{key: cert, answers: []disclosure.Answer{{Ask: disclosure.AnswerKey}}}, "Your key is sent to the team.", nil
+	case public.DoWithdraw:
+		if q.values[public.FieldWithdraw] != "yes" {
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldWithdraw, "Tick the box if you want to withdraw the report.")}
+		}
+		return &addition{answers: []disclosure.Answer{{Ask: disclosure.AnswerWithdraw, Text: q.get(public.FieldReason)}}},
+			"The team is told that you withdraw the report.", nil
+	}
+	return nil, "", nil
+}
+
+// addMessage stores what is added. It works whether or not the mailbox is
+// known to anybody: the gate cannot tell.
+func (g *Gate) addMessage(ctx context.Context, s *set, box *vault.Mailbox, key string, a addition) (receipt, error) {
+	in, err := g.begin(ctx, s, disclosure.ArrivalMessage, disclosure.ByMailbox)
+	if err != nil {
+		return receipt{}, err
+	}
+	defer in.close()
+	in.header.Credit, in.header.CreditText, in.header.Key = a.credit, a.as, a.key
+	in.header.Answers, in.header.ToKey = a.answers, a.toKey
+	kind := a.kind
+	if kind == "" {
+		kind = disclosure.PartText
+	}
+	sum := hexSum([]byte(a.text))
+	if a.text != "" {
+		if _, err := in.add(kind, "", "", strings.NewReader(a.text)); err != nil {
+			return receipt{}, err
+		}
+	}
+	for _, f := range a.files {
+		if _, err := in.add(disclosure.PartFile, f.name, f.kind, strings.NewReader(string(f.data))); err != nil {
+			return receipt{}, err
+		}
+	}
+	return in.store(ctx, key, box, sum)
+}
+
+// items opens what lies in the mailbox. What does not open is left out: it was
+// not sealed to this code.
+func (g *Gate) items(ctx context.Context, s *set, box *vault.Mailbox) ([]disclosure.MailboxItem, error) {
+	id := disclosure.MailboxID(box.ID())
+	rows, err := g.c.DB.MailboxRead(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var items []disclosure.MailboxItem
+	for _, row := range rows {
+		b, err := box.Open(disclosure.MailboxInfo(string(s.instance), id, row.ID, row.Kind), row.Sealed)
+		if err != nil {
+			continue
+		}
+		var it disclosure.MailboxItem
+		if json.Unmarshal(b, &it) == nil {
+			items = append(items, it)
+		}
+	}
+	return items, nil
+}
+
+// fill turns items into what the page shows.
+func fill(v *public.MailboxView, items []disclosure.MailboxItem) {
+	v.Found = len(items) > 0
+	for _, it := range items {
+		switch it.Kind {
+		case disclosure.ItemStatus:
+			v.Status = disclosure.StatusWords(it.Status)
+			if it.Text != "" {
+				v.Status = it.Text
+			}
+			v.Planned = it.Planned
+		case disclosure.ItemReply, disclosure.ItemReceipt:
+			v.Items = append(v.Items, public.MailboxItem{Ours: true, At: it.At, Text: it.Text, Files: len(it.Files)})
+		case disclosure.ItemOwn:
+			v.Items = append(v.Items, public.MailboxItem{At: it.At, Size: it.Size, Digest: it.SHA256, Files: len(it.Files)})
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package gate
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+
+	"postern/internal/disclosure"
+	"postern/internal/postgres/gatedb"
+	"postern/internal/server"
+	"postern/internal/vault"
+	"postern/web/public"
+	"postern/web/ui"
+)
+
+// Sizes of typed fields; files and encrypted messages are bounded by the policy.
+const (
+	maxField = 1 << 20 // of one field, bytes
+	maxTyped = 4 << 20 // of all fields of one form
+)
+
+func (g *Gate) reportView(s *set) public.ReportView {
+	p := s.policy()
+	return public.ReportView{
+		Gate: g.frame(ui.NavReport), Readers: p.Contact.Readers, Answer: p.Ack.Within, Next: p.Intake.Next,
+		Key: s.key(g.c.Now()), MaxBytes: p.Intake.MaxBytes, Asks: p.Intake.Asks,
+		Idempotency: newKey(), Browser: ui.HasVendor() && s.cert != nil,
+	}
+}
+
+// newKey is an idempotency key of 160 bits: a code made with it is as hard to
+// guess as one made at random.
+func newKey() string { return vault.NewID() + vault.NewID()[:8] }
+
+func (g *Gate) reportForm(w http.ResponseWriter, r *http.Request) error {
+	s, err := g.current()
+	if err != nil {
+		return err
+	}
+	if s.file.Notice != "" {
+		return server.Render(w, r, http.StatusOK, public.Paused(public.PausedView{Gate: g.frame(ui.NavReport), Key: s.key(g.c.Now())}))
+	}
+	return server.Render(w, r, http.StatusOK, public.Report(g.reportView(s)))
+}
+
+// form is a report form as it streams in: fields in memory, files and the
+// browser's own message into the intake.
+type form struct {
+	in     *intake
+	values map[string]string
+	typed  int
+	files  []public.FileDigest
+	// armored is the browser's message, if there was one.
+	armored *disclosure.ArrivalPart
+	head    []byte // its beginning, for telling whom it is for
+}
+
+// report takes the form. Whatever goes wrong before the commit, the text comes
+// back with what to do; after it there is the receipt.
+func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
+	s, err := g.current()
+	if err != nil {
+		return err
+	}
+	if s.file.Notice != "" {
+		return server.Render(w, r, http.StatusServiceUnavailable, public.Paused(public.PausedView{Gate: g.frame(ui.NavReport), Key: s.key(g.c.Now())}))
+	}
+	in, err := g.begin(r.Context(), s, disclosure.ArrivalReport, disclosure.ByForm)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	f := &form{in: in, values: map[string]string{}}
+	err = f.read(r)
+	if answer, ok := g.formProblem(s, f, err); ok {
+		return server.Render(w, r, answer.status, public.Report(answer.view))
+	}
+	if err != nil {
+		return err
+	}
+	j, faults := f.judge(s)
+	if j.secret {
+		return g.refuseSecret(w, r, s, f)
+	}
+	if len(faults) > 0 {
+		v := g.reportView(s)
+		v.Form, v.Faults, v.Idempotency = f.form(), faults, f.key()
+		return server.Render(w, r, http.StatusUnprocessableEntity, public.Report(v))
+	}
+	got, sum, digestOf, err := f.store(r, j)
+	if answer, ok := g.formProblem(s, f, err); ok {
+		return server.Render(w, r, answer.status, public.Report(answer.view))
+	}
+	if err != nil {
+		return err
+	}
+	p := s.policy()
+	return server.Render(w, r, http.StatusCreated, public.Receipt(public.ReceiptView{
+		Gate: g.frame(ui.NavReport), Code: got.Code.Words(), Received: got.Received, Digest: sum, DigestOf: digestOf,
+		Files: f.files, Protection: j.protection(), InBrowser: f.armored != nil && j.toKey != "",
+		Readers: p.Contact.Readers, Answer: p.Ack.Within, Next: p.Intake.Next,
+	}))
+}
+
+type formAnswer struct {
+	status int
+	view   public.ReportView
+}
+
+// formProblem answers what went wrong on our side, or with a size, by the form
+// with its text kept. The same idempotency key stays in it: if the database did
+// commit after all, sending again finds the very same arrival.
+func (g *Gate) formProblem(s *set, f *form, err error) (formAnswer, bool) {
+	v := g.reportView(s)
+	v.Form, v.Idempotency = f.form(), f.key()
+	var size *http.MaxBytesError
+	switch {
+	case err == nil:
+		return formAnswer{}, false
+	case errors.Is(err, gatedb.ErrUnavailable), errors.Is(err, errNoRoom), errors.Is(err, errBusy):
+		v.NotStored = true
+		return formAnswer{http.StatusServiceUnavailable, v}, true
+	case errors.Is(err, errTooLarge), errors.As(err, &size):
+		v.Faults = []disclosure.Fault{fieldFault(public.FieldFiles, fmt.Sprintf(
+			"Together this is larger than %s, which is what we take at once. Nothing was stored. Send the report first and add the rest in the mailbox.", megabytes(s.policy().Intake.MaxBytes)))}
+		return formAnswer{http.StatusRequestEntityTooLarge, v}, true
+	case errors.Is(err, errTyped):
+		v.Faults = []disclosure.Fault{fieldFault(public.FieldDescription, "One field is longer than a megabyte. Nothing was stored. Attach long text as a file.")}
+		return formAnswer{http.StatusRequestEntityTooLarge, v}, true
+	}
+	return formAnswer{}, false
+}
+
+// refuseSecret takes no report, keeps no word of the key on the page, and seals
+// what came, so that the team can tell its owner should they ask. Sealing it
+// is not promised: if it fails, the warning is what counts.
+func (g *Gate) refuseSecret(w http.ResponseWriter, r *http.Request, s *set, f *form) error {
+	in := f.in
+	in.header.Secret = true
+	for _, name := range []string{public.FieldDescription, public.FieldVersions, public.FieldReproduce, public.FieldImpact} {
+		if text := f.get(name); text != "" {
+			if _, err := in.add(disclosure.PartText, "", "", strings.NewReader(text)); err != nil {
+				break
+			}
+		}
+	}
+	sum := in.body.digest()
+	if _, err := in.store(r.Context(), f.key(), nil, hex.EncodeToString(sum[:])); err != nil {
+		g.c.Log.Warn("a refused private key was not sealed", "request", server.RequestID(r.Context()), "error", err)
+	}
+	v := g.reportView(s)
+	v.SecretKey = true
+	return server.Render(w, r, http.StatusUnprocessableEntity, public.Report(v))
+}
+
+var (
+	errTyped = errors.New("a typed field is too long")
+	errForm  = disclosure.Refuse("", "The form could not be read to its end. Nothing was stored. Send it again.")
+)
+
+// read streams the form. A form that is not multipart is read as fields alone.
+func (f *form) read(r *http.Request) error {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if kind != "multipart/form-data" {
+		r.Body = http.MaxBytesReader(nil, r.Body, maxTyped)
+		if err := r.ParseForm(); err != nil {
+			return errTyped
+		}
+		for name := range r.PostForm {
+			f.values[name] = r.PostForm.Get(name)
+		}
+		return nil
+	}
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return errForm
+	}
+	for n := 0; n < 200; n++ {
+		p, err := parts.NextPart()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return broken(err)
+		}
+		if err := f.part(p); err != nil {
+			return err
+		}
+	}
+	return errForm
+}
+
+// broken tells a size limit from a connection that ended early.
+func broken(err error) error {
+	var size *http.MaxBytesError
+	if errors.As(err, &size) {
+		return err
+	}
+	return errForm
+}
+
+func (f *form) part(p *multipart.Part) error {
+	defer p.Close()
+	name := p.FormName()
+	switch {
+	case name == public.FieldFiles:
+		if p.FileName() == "" {
+			return nil // the field was left empty
+		}
+		part, err := f.in.add(disclosure.PartFile, p.FileName(), p.Header.Get("Content-Type"), p)
+		if err != nil {
+			return ours(err)
+		}
+		f.files = append(f.files, public.FileDigest{Name: part.Name, Size: part.Size, SHA256: part.SHA256})
+		return nil
+	case name == public.FieldArmored:
+		return f.readArmored(p)
+	}
+	b, err := io.ReadAll(io.LimitReader(p, maxField+1))
+	if err != nil {
+		return broken(err)
+	}
+	if f.typed += len(b); len(b) > maxField || f.typed > maxTyped {
+		return errTyped
+	}
+	if _, twice := f.values[name]; !twice {
+		f.values[name] = string(b)
+	}
+	return nil
+}
+
+// ours passes on what the spool or the limit said, and turns the rest, which
+// the connection said, into "send it again".
+func ours(err error) error {
+	if errors.Is(err, errTooLarge) || errors.Is(err, errNoRoom) {
+		return err
+	}
+	return broken(err)
+}
+
+// readArmored streams the message our page made in the browser. Its beginning
+// is kept for telling whom it is for.
+func (f *form) readArmored(p *multipart.Part) error {
+	head, err := io.ReadAll(io.LimitReader(p, 32<<10))
+	if err != nil {
+		return broken(err)
+	}
+	if len(strings.TrimSpace(string(head))) == 0 {
+		return nil // without script the field is empty
+	}
+	part, err := f.in.add(disclosure.PartOpenPGP, "", "application/pgp-encrypted", io.MultiReader(strings.NewReader(string(head)), p))
+	if err != nil {
+		return ours(err)
+	}
+	f.armored, f.head = &part, head
+	return nil
+}
+
+func (f *form) get(name string) string { return normalize(f.values[name]) }
+
+func (f *form) key() string {
+	k := f.values[public.FieldKey]
+	if len(k) < 32 || len(k) > 200 {
+		return newKey()
+	}
+	return k
+}
+
+// form is what was typed, to be shown again.
+func (f *form) form() public.ReportForm {
+	v := public.ReportForm{
+		Description: f.get(public.FieldDescription), Versions: f.get(public.FieldVersions), Reproduce: f.get(public.FieldReproduce),
+		Impact: f.get(public.FieldImpact), Address: f.get(public.FieldAddress), Name: f.get(public.FieldName),
+		OwnKey: f.get(public.FieldOwnKey), Asks: map[string]string{},
+	}
+	for name := range f.values {
+		if ask, ok := strings.CutPrefix(name, public.FieldAsk); ok {
+			v.Asks[ask] = f.get(name)
+		}
+	}
+	return v
+}
+
+// judge says how the text is taken and lists every fault at once.
+func (f *form) judge(s *set) (judged, []disclosure.Fault) {
+	var faults []disclosure.Fault
+	text := f.get(public.FieldDescription)
+	for _, name := range []string{public.FieldVersions, public.FieldReproduce, public.FieldImpact} {
+		if s.judge([]byte(f.get(name))).secret {
+			return judged{secret: true}, nil
+		}
+	}
+	var j judged
+	switch {
+	case f.armored != nil:
+		j = s.judgeHead(f.head)
+	case strings.TrimSpace(text) == "":
+		faults = append(faults, fieldFault(public.FieldDescription, "Describe what you found; one sentence is enough."))
+	default:
+		j = s.judge([]byte(text))
+	}
+	if j.secret {
+		return j, nil
+	}
+	if j.fault != "" {
+		faults = append(faults, fieldFault(public.FieldDescription, j.fault))
+	}
+	if a := strings.TrimSpace(f.get(public.FieldAddress)); a != "" && !plausibleAddress(a) {
+		faults = append(faults, fieldFault(public.FieldAddress, "This does not look like one mail address. Leave it empty if you do not want mail: the mailbox code is enough."))
+	}
+	cert, fault := ownKey(f.values[public.FieldOwnKey])
+	if fault != "" {
+		faults = append(faults, fieldFault(public.FieldOwnKey, fault))
+	}
+	f.in.header.Key = cert
+	return j, faults
+}
+
+// plausibleAddress is a first look; nothing is ever trusted because of it.
+func plausibleAddress(a string) bool {
+	at := strings.LastIndexByte(a, '@')
+	return at > 0 && at < len(a)-1 && len(a) <= 254 && !strings.ContainsAny(a, " \t\r\n,;<>\"\\") && strings.Count(a, "@") == 1
+}
+
+// store writes the typed text behind what has streamed in already, and seals all.
+func (f *form) store(r *http.Request, j judged) (receipt, string, public.DigestOf, error) {
+	in := f.in
+	in.header.Name = oneLine(f.get(public.FieldName), 200)
+	in.header.Address = strings.TrimSpace(f.get(public.FieldAddress))
+	in.header.ToKey = j.toKey
+	digestOf := public.DigestOfDescription
+	var sum string
+	if f.armored != nil {
+		in.header.ClientEncrypted = true
+		sum, digestOf = f.armored.SHA256, public.DigestOfMessage
+	} else {
+		text := f.get(public.FieldDescription)
+		if j.kind == disclosure.PartOpenPGP {
+			digestOf = public.DigestOfMessage
+		}
+		part, err := in.add(j.kind, "", "", strings.NewReader(text))
+		if err != nil {
+			return receipt{}, "", "", err
+		}
+		sum = part.SHA256
+	}
+	for _, a := range []struct{ ask, field string }{
+		{"versions", public.FieldVersions}, {"reproduce", public.FieldReproduce}, {"impact", public.FieldImpact},
+	} {
+		if text := strings.TrimSpace(f.get(a.field)); text != "" {
+			in.header.Answers = append(in.header.Answers, disclosure.Answer{Ask: a.ask, Text: text})
+		}
+	}
+	for _, ask := range in.set.policy().Intake.Asks {
+		if text := strings.TrimSpace(f.get(public.FieldAsk + ask)); text != "" {
+			in.header.Answers = append(in.header.Answers, disclosure.Answer{Ask: ask, Text: text})
+		}
+	}
+	got, err := in.store(r.Context(), f.key(), nil, sum)
+	return got, sum, digestOf, err
+}
+
+func oneLine(text string, limit int) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > limit {
+		text = string(runes[:limit])
+	}
+	return text
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
