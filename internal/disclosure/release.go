@@ -180,7 +180,8 @@ type Approval struct {
 
 // Recipient is one reader of a notice, as it stands now.
 type Recipient struct {
-	Distributor DistributorID // empty for a public list
+	Distributor DistributorID // empty for a public list and for reporters
+	Reporter    ReporterID    // of a reporter alone
 	Name        string
 	Address     string
 	Keys        [][]byte // certificates, binary; each gets a key packet
@@ -240,7 +241,8 @@ type Delivery struct {
 	NextAt    time.Time
 	Updated   time.Time
 	Recipient Recipient // keys left out in lists
-	MessageID string    // fixed before the first attempt
+	MessageID string    // fixed before the first attempt; without angle brackets
+	Token     string    // of its return path and Reply-To; in Outgoing alone
 	Digest    string    // SHA-256 of what was handed to the server, once sent
 	Reply     string    // the server's last words
 	Answered  time.Time // a reply acknowledged it
@@ -283,6 +285,8 @@ type Outgoing struct {
 	Notice    *Notice
 	Recipient Recipient // as it stands now, checked against the approval
 	From      string
+	Token     string // for Reply-To and the return path; empty: none
+	InReplyTo string // Message-ID of the release's first mail to this recipient; empty: this is the first
 	Deadline  time.Time
 	// Confirm asks once more, before the final dot; an error cancels.
 	Confirm func() error
