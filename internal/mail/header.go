@@ -243,8 +243,10 @@ func FindToken(addr string) (token string, ok bool) {
 	if !ok || !validDomain(domain) {
 		return "", false
 	}
-	_, token, ok = strings.Cut(local, "+")
-	return token, ok && tokenPat.MatchString(token)
+	if _, token, _ = strings.Cut(local, "+"); !tokenPat.MatchString(token) {
+		return "", false
+	}
+	return token, true
 }
 
 func cutLast(s string, sep byte) (before, after string, ok bool) {

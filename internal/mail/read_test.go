@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +30,7 @@ var theCast = sync.OnceValues(func() (*cast, error) {
 		to   **pgp.Secret
 		name string
 	}{{&c.team, "team"}, {&c.retired, "retired"}, {&c.alice, "alice"}, {&c.stranger, "stranger"}} {
-		s, _, err := pgp.NewTeam(p.name, p.name+"@x.example", noon.AddDate(0, -1, 0))
+		s, err := testKey(p.name)
 		if err != nil {
 			return nil, err
 		}
@@ -47,6 +49,24 @@ func newCast(t testing.TB) *cast {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// testKey reads a key that nobody uses but these tests. They are fixed, so that what the fuzzer
+// keeps can still be opened in its next run. With -update a missing one is made.
+func testKey(name string) (*pgp.Secret, error) {
+	file := filepath.Join("testdata", name+".key")
+	b, err := os.ReadFile(file)
+	if err == nil {
+		return pgp.ParseSecret(b, nil)
+	}
+	if !*update {
+		return nil, err
+	}
+	s, _, err := pgp.NewTeam(name, name+"@x.example", noon.AddDate(0, -1, 0))
+	if err != nil {
+		return nil, err
+	}
+	return s, os.WriteFile(file, s.Bytes(), 0o600)
 }
 
 // seal encrypts entity to one of the cast, signed by signer if there is one.

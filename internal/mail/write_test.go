@@ -188,7 +188,7 @@ func TestTokenAddress(t *testing.T) {
 		"security+k7qdk7qd":                "",
 		"security+k7qdk7qd@a@b":            "",
 	} {
-		if token, ok := FindToken(addr); token != want && ok || ok != (want != "") {
+		if token, ok := FindToken(addr); token != want || ok != (want != "") {
 			t.Errorf("FindToken(%q) = %q, %v, want %q", addr, token, ok, want)
 		}
 	}
