@@ -96,7 +96,7 @@ func ParseCertificates(b []byte) (list []*Certificate, err error) {
 
 // keyBlocks gives the binary packets of every public key block in b.
 func keyBlocks(b []byte) ([][]byte, error) {
-	if len(b) > 0 && b[0]&0x80 != 0 && !bytes.HasPrefix(b, byteOrderMark) {
+	if isBinary(b) {
 		return [][]byte{b}, nil
 	}
 	var bins [][]byte

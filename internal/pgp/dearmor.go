@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // Repair names what had to be mended in armor that a mail program, a web form
@@ -144,19 +145,19 @@ func parseMarker(line []byte) (marker, bool) {
 // armorParser takes the lines of one armored block, after its BEGIN line, and
 // gives its bytes. It is fed lines, or pieces of overlong ones.
 type armorParser struct {
-	out      []byte // decoded, not yet taken
-	acc      uint32
-	bits     int
-	crc      uint32
-	sum      uint32 // the checksum as written
-	hasSum   bool
-	padded   bool
-	inBody   bool
-	done     bool // END seen
-	decoded  int64
-	err      error
-	repairs  []Repair
-	bodyLine int
+	out     []byte // decoded, not yet taken
+	acc     uint32
+	bits    int
+	crc     uint32
+	sum     uint32 // the checksum as written
+	hasSum  bool
+	padded  bool
+	inBody  bool
+	done    bool // END seen
+	decoded int64
+	err     error
+	repairs []Repair
+	longest int // of the runs of base64
 }
 
 func newArmorParser() *armorParser { return &armorParser{crc: crc24Init} }
@@ -253,7 +254,6 @@ func (a *armorParser) line(raw []byte, piece bool) bool {
 			return true
 		}
 	}
-	a.bodyLine++
 	return false
 }
 
@@ -273,6 +273,7 @@ func (a *armorParser) token(t []byte) bool {
 	if a.hasSum {
 		return false
 	}
+	a.longest = max(a.longest, len(t))
 	start := len(a.out)
 	for i, c := range t {
 		v := base64Value[c]
@@ -332,14 +333,14 @@ type dearmorReader struct {
 // says which. Text before and after the armor is passed over.
 func dearmor(r io.Reader) (io.Reader, bool, error) {
 	in := bufio.NewReaderSize(r, maxArmorLine)
-	head, err := in.Peek(3)
+	head, err := in.Peek(64)
 	if len(head) == 0 {
 		if err == io.EOF {
 			err = errNoArmor
 		}
 		return nil, false, err
 	}
-	if head[0]&0x80 != 0 && !bytes.Equal(head, byteOrderMark) {
+	if isBinary(head) {
 		return in, false, nil
 	}
 	d := &dearmorReader{in: in}
@@ -362,6 +363,21 @@ func dearmor(r io.Reader) (io.Reader, bool, error) {
 			return nil, true, err
 		}
 	}
+}
+
+// isBinary tells OpenPGP packets from text, which may begin with a byte order
+// mark, a dash or a space that is not ASCII either.
+func isBinary(b []byte) bool {
+	if len(b) == 0 || b[0]&0x80 == 0 {
+		return false
+	}
+	b = b[:min(len(b), 64)]
+	for i := 0; i < 4 && len(b) > 4; i++ { // the last character may be cut
+		if utf8.Valid(b[:len(b)-i]) {
+			return false
+		}
+	}
+	return !utf8.Valid(b)
 }
 
 func markerOf(line []byte, piece bool) (marker, bool) {

@@ -98,7 +98,7 @@ func (b *armorBlock) inspection(text []byte) Inspection {
 	}
 	switch b.shape {
 	case ShapeBroken:
-		in.Before, in.After = nil, nil
+		in.Before, in.After, in.Repairs = nil, nil, nil
 		return in
 	case ShapeClearSigned:
 		in.Block = text[b.start:b.end]
@@ -197,7 +197,7 @@ func readBlock(text []byte, start, next int, m marker, repairs []Repair) (*armor
 	if len(p.out) == 0 && !p.done && (p.err != nil || !blank(text[next:at])) {
 		return nil, false // words, not armor
 	}
-	if p.err != nil && len(p.out) < 15 {
+	if p.longest < 32 && len(p.out) > 0 && (p.err == errArmorBroken || containsRepair(p.repairs, RepairSpaces)) {
 		return nil, false // a few words that happen to be base64
 	}
 	b.classify(p)

@@ -1,7 +1,6 @@
 package pgp
 
 import (
-	"bytes"
 	"crypto"
 	"errors"
 	"time"
@@ -210,7 +209,7 @@ func oneSignature(b []byte) (raw []byte, sig *packet.Signature, err error) {
 		return nil, nil, RefusedSeveral
 	}
 	bin := b
-	if len(b) == 0 || b[0]&0x80 == 0 || bytes.HasPrefix(b, byteOrderMark) {
+	if !isBinary(b) {
 		if bin, err = signatureBlock(b); err != nil {
 			return nil, nil, err
 		}

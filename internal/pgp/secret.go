@@ -207,7 +207,7 @@ func ParseSecret(b []byte, passphrase []byte) (s *Secret, err error) {
 }
 
 func secretBlock(b []byte) ([]byte, error) {
-	if len(b) > 0 && b[0]&0x80 != 0 && !bytes.HasPrefix(b, byteOrderMark) {
+	if isBinary(b) {
 		return b, nil
 	}
 	scan := blockScanner{text: b, signedLeft: 1}

@@ -255,7 +255,7 @@ func VerifyDetached(data io.Reader, signature []byte, known func(uint64) []Known
 // readSignatures reads the signature packets of a detached signature, at most
 // DefaultLimits.Signatures. What cannot be read is left out.
 func readSignatures(b []byte) []*packet.Signature {
-	if len(b) == 0 || b[0]&0x80 == 0 || bytes.HasPrefix(b, byteOrderMark) {
+	if !isBinary(b) {
 		scan := blockScanner{text: b, signedLeft: 1}
 		block, ok := scan.next(0)
 		// Some programs call the armor of a detached signature a message.
