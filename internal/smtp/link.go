@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -20,6 +21,7 @@ import (
 type link struct {
 	client *smtp.Client
 	wire   *wire
+	secure *tls.Conn // over wire; nil without TLS
 	relay  *Relay
 	tls    bool
 	broken bool      // must not be used again
@@ -60,34 +62,48 @@ func (l *link) open() error {
 	defer l.wire.limit(time.Time{})
 
 	if r.scheme == "smtps" {
-		secure := tls.Client(l.wire, r.conf.TLS)
-		secure.SetDeadline(time.Now().Add(r.conf.CommandTimeout))
-		if err := secure.Handshake(); err != nil {
-			return tlsError(r, err)
+		if err := l.handshake(); err != nil {
+			return err
 		}
-		l.client = smtp.NewClient(secure)
+		if err := l.greet(l.secure); err != nil {
+			return err
+		}
 	} else {
-		l.client = smtp.NewClient(l.wire)
-	}
-	l.setTimeouts()
-	if err := l.client.Hello(r.conf.Name); err != nil {
-		return fmt.Errorf("greet the mail relay: %w", err)
+		if err := l.greet(l.wire); err != nil {
+			return err
+		}
 	}
 	if r.scheme == "smtp" {
 		if err := l.startTLS(local); err != nil {
 			return err
 		}
 	}
-	_, l.tls = l.client.TLSConnectionState()
+	l.tls = l.secure != nil
 	if !l.tls && !local {
 		return fmt.Errorf("the mail relay %s is not on loopback and the connection is not encrypted", r.address)
 	}
 	return l.login()
 }
 
-func (l *link) setTimeouts() {
+func (l *link) greet(conn net.Conn) error {
+	l.client = smtp.NewClient(conn)
 	l.client.CommandTimeout = l.relay.conf.CommandTimeout
 	l.client.SubmissionTimeout = l.relay.conf.DataTimeout
+	if err := l.client.Hello(l.relay.conf.Name); err != nil {
+		return fmt.Errorf("greet the mail relay %s: %w", l.relay.address, err)
+	}
+	return nil
+}
+
+func (l *link) handshake() error {
+	secure := tls.Client(l.wire, l.relay.conf.TLS)
+	secure.SetDeadline(time.Now().Add(l.relay.conf.CommandTimeout))
+	defer secure.SetDeadline(time.Time{})
+	if err := secure.Handshake(); err != nil {
+		return tlsError(l.relay, err)
+	}
+	l.secure = secure
+	return nil
 }
 
 // startTLS has no way back: a relay that does not offer it is refused unless it is on this machine.
@@ -99,18 +115,46 @@ func (l *link) startTLS(local bool) error {
 		}
 		return fmt.Errorf("the mail relay %s does not offer STARTTLS, and nothing is sent in clear: ask its operator, or use smtps", r.address)
 	}
-	// The library's STARTTLS wants a fresh client, so it greets once more on the same connection.
-	l.wire.swallowGreeting()
-	client, err := smtp.NewClientStartTLS(l.wire, r.conf.TLS)
+	l.wire.SetDeadline(time.Now().Add(r.conf.CommandTimeout))
+	if _, err := io.WriteString(l.wire, "STARTTLS\r\n"); err != nil {
+		return tlsError(r, err)
+	}
+	reply, err := l.wire.line()
 	if err != nil {
 		return tlsError(r, err)
 	}
-	l.client = client
-	l.setTimeouts()
-	if err := l.client.Hello(r.conf.Name); err != nil { // runs the handshake
-		return tlsError(r, err)
+	if !strings.HasPrefix(reply, "220 ") {
+		return tlsError(r, fmt.Errorf("it answered %q to STARTTLS", oneLine(reply)))
 	}
-	return nil
+	if err := l.handshake(); err != nil {
+		return err
+	}
+	// The library begins by reading a greeting, which after STARTTLS does not come again.
+	return l.greet(&greeted{Conn: l.secure, greeting: []byte("220 \r\n")})
+}
+
+// greeted lets the library find a greeting that was read before.
+type greeted struct {
+	net.Conn
+	greeting []byte
+}
+
+// Read implements net.Conn.
+func (g *greeted) Read(p []byte) (int, error) {
+	if len(g.greeting) > 0 {
+		n := copy(p, g.greeting)
+		g.greeting = g.greeting[n:]
+		return n, nil
+	}
+	return g.Conn.Read(p)
+}
+
+// body is where the text of a message is written, below the library's buffer, which is empty then.
+func (l *link) body() io.Writer {
+	if l.secure != nil {
+		return l.secure
+	}
+	return l.wire
 }
 
 func tlsError(r *Relay, err error) error {
@@ -172,17 +216,25 @@ func (l *link) transact(ctx context.Context, m outgoing) (out Outcome, stale boo
 		return out, false
 	}
 	l.broken = true // until the reply is read, the connection stands in the middle of a mail
-	strict := &strictWriter{w: data}
-	if out, ok := l.writeBody(ctx, strict, m); !ok {
+	text := newStuffer(l.body())
+	if out, ok := l.writeBody(ctx, text, m); !ok {
 		return out, false
+	}
+	if _, err := data.Write(text.held); err != nil { // into a buffer, to go out with the dot
+		return lost("send the message", cause(ctx, err)), false
 	}
 	return l.dot(ctx, data, stop), false
 }
 
-func (l *link) writeBody(ctx context.Context, strict *strictWriter, m outgoing) (Outcome, bool) {
+// writeBody sends everything up to the last line end, then asks.
+func (l *link) writeBody(ctx context.Context, text *stuffer, m outgoing) (Outcome, bool) {
+	strict := &strictWriter{w: text}
 	err := m.body(strict)
 	if err == nil {
 		err = strict.end()
+	}
+	if err == nil {
+		strict.lost = text.flush()
 	}
 	switch {
 	case strict.lost != nil:
@@ -330,12 +382,11 @@ func cause(ctx context.Context, err error) error {
 type wire struct {
 	net.Conn
 
-	mu       sync.Mutex
-	hard     time.Time // zero: none
-	soft     time.Time // what the library asked for
-	failed   bool      // a write failed since mark
-	wrote    bool      // a write succeeded since mark
-	greeting []byte    // to be read before anything from the network
+	mu     sync.Mutex
+	hard   time.Time // zero: none
+	soft   time.Time // what the library asked for
+	failed bool      // a write failed since mark
+	wrote  bool      // a write succeeded since mark
 }
 
 func (w *wire) limit(t time.Time) {
@@ -397,17 +448,19 @@ func (w *wire) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// swallowGreeting lets the next client on this connection find the greeting that the first one has already read.
-func (w *wire) swallowGreeting() { w.greeting = []byte("220 \r\n") }
-
-// Read implements net.Conn.
-func (w *wire) Read(p []byte) (int, error) {
-	if len(w.greeting) > 0 {
-		n := copy(p, w.greeting)
-		w.greeting = w.greeting[n:]
-		return n, nil
+// line reads one line byte by byte: what follows it belongs to TLS, and must not be taken for what came before.
+func (w *wire) line() (string, error) {
+	var line []byte
+	for b := make([]byte, 1); len(line) < 1000; {
+		if _, err := io.ReadFull(w.Conn, b); err != nil {
+			return "", err
+		}
+		if b[0] == '\n' {
+			return strings.TrimRight(string(line), "\r"), nil
+		}
+		line = append(line, b[0])
 	}
-	return w.Conn.Read(p)
+	return "", errors.New("a line of more than 1000 bytes")
 }
 
 // peerClosed looks, without waiting or taking anything, whether the other side has closed or reset the connection.

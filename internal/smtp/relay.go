@@ -301,8 +301,8 @@ func (r *Relay) Check(ctx context.Context) (Facts, error) {
 		return f, err
 	}
 	defer l.quit()
-	if state, ok := l.client.TLSConnectionState(); ok {
-		f.TLS, f.TLSVersion = true, tls.VersionName(state.Version)
+	if l.secure != nil {
+		f.TLS, f.TLSVersion = true, tls.VersionName(l.secure.ConnectionState().Version)
 	}
 	f.Authenticated = r.user != ""
 	f.RequireTLS, _ = l.client.Extension("REQUIRETLS")

@@ -427,3 +427,51 @@ func BenchmarkSend(b *testing.B) {
 		}
 	})
 }
+
+// A server, or somebody between, that breaks STARTTLS gets neither mail nor password; bytes sent ahead of TLS are not believed.
+func TestBrokenSTARTTLS(t *testing.T) {
+	for name, answer := range map[string]string{
+		"refused":  "454 not now\r\n",
+		"injected": "220 go\r\n250 believe me\r\n",
+		"garbage":  "hello\r\n",
+		"endless":  strings.Repeat("2", 5000),
+		"closed":   "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			heard := make(chan string, 1)
+			go func() {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				b := make([]byte, 10_000)
+				io.WriteString(c, "220 hi\r\n")
+				c.Read(b)
+				io.WriteString(c, "250-hi\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n")
+				c.Read(b)
+				io.WriteString(c, answer)
+				if answer == "" {
+					heard <- ""
+					return
+				}
+				c.SetReadDeadline(time.Now().Add(2 * time.Second))
+				all, _ := io.ReadAll(c)
+				heard <- string(all)
+			}()
+			relay := newRelay(t, RelayConfig{URL: "smtp://user:hunter2@" + l.Addr().String(), CommandTimeout: 500 * time.Millisecond})
+			out := relay.Send(t.Context(), to("a@b"), write(message), nil)
+			if out.State != Deferred || out.TLS || strings.Contains(out.Text, "hunter2") {
+				t.Errorf("Send = %+v, want deferred", out)
+			}
+			if got := <-heard; strings.Contains(got, "AUTH") || strings.Contains(got, "MAIL") {
+				t.Errorf("after a broken STARTTLS the server heard %q", got)
+			}
+		})
+	}
+}

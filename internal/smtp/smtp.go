@@ -176,38 +176,31 @@ func (s *strictWriter) Write(p []byte) (int, error) {
 	if err := errors.Join(s.bad, s.lost); err != nil {
 		return 0, err
 	}
+	if bytes.IndexByte(p, 0) >= 0 {
+		return 0, s.refuse("a NUL")
+	}
 	for rest := p; len(rest) > 0; {
-		at := bytes.IndexAny(rest, "\r\n\x00")
-		run := at
-		if at < 0 {
-			run = len(rest)
-		}
-		if run > 0 {
-			if s.last == '\r' {
+		line, after, ended := bytes.Cut(rest, []byte{'\n'})
+		if len(line) > 0 {
+			cr := bytes.IndexByte(line, '\r')
+			if s.last == '\r' || cr >= 0 && cr < len(line)-1 {
 				return 0, s.refuse("a CR without LF")
 			}
-			s.column += run
-			s.last = rest[run-1]
+			if s.column += len(line); cr >= 0 {
+				s.column--
+			}
+			s.last = line[len(line)-1]
 		}
 		if s.column > maxLine {
 			return 0, s.refuse("a line of more than 998 bytes")
 		}
-		if at < 0 {
+		if !ended {
 			break
 		}
-		c := rest[at]
-		switch {
-		case c == 0:
-			return 0, s.refuse("a NUL")
-		case c == '\r' && s.last == '\r':
-			return 0, s.refuse("a CR without LF")
-		case c == '\n' && s.last != '\r':
+		if s.last != '\r' {
 			return 0, s.refuse("a LF without CR")
-		case c == '\n':
-			s.column = 0
 		}
-		s.last = c
-		rest = rest[at+1:]
+		s.column, s.last, rest = 0, '\n', after
 	}
 	n, err := s.w.Write(p)
 	s.written += int64(n)

@@ -142,6 +142,40 @@ func TestStrictWriterCuts(t *testing.T) {
 	}
 }
 
+// What is written comes out of a real server the same, whatever its dots and however it is cut.
+func TestDots(t *testing.T) {
+	sink := startSink(t, SinkConfig{})
+	relay := newRelay(t, RelayConfig{URL: sink.URL()})
+	for _, text := range []string{
+		"x", "x\r\n", ".", ".\r\n", "..\r\n", "\r\n.\r\n", "a\r\n.\r\n.\r\nb", "\r\n", "a\r\n\r\n", "a.\r\n.b.\r\n", "a\r\n.", ".\r\n.\r\n..\r\n...\r\n",
+		strings.Repeat(".\r\n", 20_000), strings.Repeat(strings.Repeat(".", 998)+"\r\n", 40),
+	} {
+		for _, size := range []int{1, 2, 3, 5, 1 << 20} {
+			if len(text) > 1000 && size < 5 {
+				continue
+			}
+			sink.Reset()
+			out := relay.Send(t.Context(), to("a@b"), func(w io.Writer) error {
+				for rest := text; rest != ""; {
+					n := min(size, len(rest))
+					if _, err := io.WriteString(w, rest[:n]); err != nil {
+						return err
+					}
+					rest = rest[n:]
+				}
+				return nil
+			}, agree)
+			want := text
+			if !strings.HasSuffix(want, "\r\n") { // the dot stands on a line of its own
+				want += "\r\n"
+			}
+			if got := sink.Messages(); out.State != Sent || len(got) != 1 || string(got[0].Data) != want {
+				t.Fatalf("Send of %.30q by %d = %+v; it came out as %d messages", text, size, out, len(got))
+			}
+		}
+	}
+}
+
 func startSink(t testing.TB, c SinkConfig) *Sink {
 	t.Helper()
 	s, err := NewSink(c)
