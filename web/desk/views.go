@@ -135,7 +135,7 @@ type CaseView struct {
 	Releases []ui.Option        // drafts and scheduled ones it could be added to; value: release id
 	// Refresh is the URL of the conversation's fragment; empty: none.
 	Refresh string
-	// EditOnly: this caller may look, but change nothing.
+	// ReadOnly: this caller may look, but change nothing.
 	ReadOnly bool
 }
 
