@@ -92,6 +92,8 @@ func TestHostile(t *testing.T) {
 		{"45 no end", strings.TrimSuffix(mixed("multipart/mixed", "m", part("text/plain", report)), "--m--\r\n"), `none/none/whole | text "The lantern explodes.\n\n" +unclosed`},
 		{"45 malformed type", "Content-Type: multipart/mixed; boundary=m; boundary=n; ;;=\r\n\r\n--m\r\n\r\n" + report + "\r\n--m--\r\n", `none/none/whole | text "The lantern explodes.\n"`},
 		{"46 message/rfc822", mixed("multipart/mixed", "m", part("message/rfc822", "From: b@x.example\nSubject: fwd: \x1b[2J\n\nhello\n")), `none/none/whole | message "fwd_ _[2J.eml" | text "hello\n"`},
+		{"21 a signed message, enclosed by another", part("message/rfc822", "From: Alice <alice@x.example>\n"+signedMIME(c, t, part("text/plain", "signed\n"), c.alice)),
+			`none/valid-known/part | message "message.eml" (none/none) | text "signed\n" | signature !part-only`},
 		{"46 external body", part("message/external-body; access-type=URL; URL=\"http://evil.example/\"", "x"), `none/none/whole | attachment "file" !external-body`},
 		{"46 winmail.dat", mixed("multipart/mixed", "m", part(`application/ms-tnef; name="winmail.dat"`, "x")), `none/none/whole | attachment "winmail.dat" !winmail`},
 		{"46 S/MIME", part(`application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m`, "x"), `none/none/whole | attachment "smime.p7m" !smime`},

@@ -2,6 +2,8 @@ package mail
 
 import (
 	"bytes"
+	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -211,6 +213,7 @@ func TestFrozenNoticeElsewhere(t *testing.T) {
 	team := newTeam(t, now)
 	home := newGPG(t)
 	cert := home.newKey("dist@one.example")
+	now = time.Now() // not before the key
 	home.run(team.Certificate().Armored(), "--import")
 
 	frozen, err := Freeze(sampleFrozen())
@@ -257,6 +260,88 @@ func TestFrozenNoticeElsewhere(t *testing.T) {
 	}
 }
 
+// TestReleaserSignsElsewhere has a person sign the frozen bytes with gpg, as the releaser does; a
+// distributor sees that person's signature and no other.
+func TestReleaserSignsElsewhere(t *testing.T) {
+	need(t, "gpg", "notmuch")
+	releaser, distributor := newGPG(t), newGPG(t)
+	person := releaser.newKey("Ada <ada@team.example>")
+	cert := distributor.newKey("dist@one.example")
+	now := time.Now() // not before the keys
+	distributor.run(person.Armored(), "--import")
+	m := sampleFrozen()
+	m.From = "Ada <ada@team.example>"
+	frozen, err := Freeze(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, _ := releaser.run(frozen, "--detach-sign", "--digest-algo", "SHA512")
+	prepared, err := pgp.PrepareWithSignature(frozen, signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := sampleOuter()
+	o.From, o.Date, o.MessageID = m.From, now, NewMessageID("team.example")
+	var b bytes.Buffer
+	if err := WriteEncrypted(&b, o, func(w io.Writer) error { return prepared.Encrypt(w, []*pgp.Certificate{cert}, now) }); err != nil {
+		t.Fatal(err)
+	}
+	plain, status := distributor.run(ciphertextOf(t, b.Bytes()), "-d")
+	if !strings.Contains(status, "GOODSIG") || !bytes.Equal(plain, frozen) {
+		t.Errorf("gpg -d status:\n%s", status)
+	}
+	shown := newNotmuch(t, distributor, b.Bytes(), o.MessageID).show()
+	if s := shown.Crypto.Signed; s == nil || len(s.Status) != 1 || s.Status[0].Status != "good" || !strings.EqualFold(s.Status[0].Fingerprint, person.Fingerprint()) {
+		t.Errorf("notmuch signed = %+v, want good by the releaser", s)
+	}
+	if shown.Headers["Subject"] != m.Subject {
+		t.Errorf("notmuch Subject = %q, want %q", shown.Headers["Subject"], m.Subject)
+	}
+}
+
+// TestReadWhatGPGWrites reads a report that gpg encrypted and signed, in the shapes gpg makes.
+func TestReadWhatGPGWrites(t *testing.T) {
+	need(t, "gpg")
+	team := newTeam(t, time.Now())
+	home := newGPG(t)
+	reporter := home.newKey("Rae <rae@x.example>")
+	home.run(team.Certificate().Armored(), "--import")
+	ring := pgp.Ring{Secrets: []*pgp.Secret{team}, Known: func(uint64) []pgp.Known {
+		return []pgp.Known{{Certificate: reporter, Label: "Rae"}}
+	}}
+	to := []string{"--armor", "-r", "security@team.example"}
+	encrypt := func(plain string, args ...string) string {
+		out, _ := home.run([]byte(plain), append(append(to[:len(to):len(to)], args...), "--encrypt")...)
+		return string(out)
+	}
+	clear, _ := home.run([]byte("- dash\n"+report), "--clearsign")
+	entity := part("text/plain", report)
+	detached, _ := home.run([]byte(entity), "--armor", "--detach-sign")
+	binary, _ := home.run([]byte(report), "-r", "security@team.example", "--encrypt")
+	for name, test := range map[string]struct{ raw, want string }{
+		"inline":        {part("text/plain", encrypt(report)), `current/none/whole | text "The lantern explodes.\n"`},
+		"signed":        {part("text/plain", encrypt(report, "--sign")), `current/valid-known/whole | text "The lantern explodes.\n"`},
+		"text mode":     {pgpMIME(encrypt(entity, "--sign", "--textmode")), `current/valid-known/whole | text "The lantern explodes.\n"`},
+		"hidden":        {pgpMIME(encrypt(entity, "--throw-keyids")), `current/none/whole | text "The lantern explodes.\n"`},
+		"bzip2":         {pgpMIME(encrypt(entity, "--compress-algo", "bzip2")), `current/none/whole | text "The lantern explodes.\n"`},
+		"clear-signed":  {part("text/plain", string(clear)), `none/valid-known/whole | text "- dash\nThe lantern explodes.\n"`},
+		"PGP/MIME sign": {mixed(`multipart/signed; protocol="application/pgp-signature"`, "s", entity, part("application/pgp-signature", string(detached))), `none/valid-known/whole | text "The lantern explodes.\n" | signature`},
+		"binary file": {mixed("multipart/mixed", "m", "Content-Type: application/octet-stream; name=\"report.txt.gpg\"\r\nContent-Transfer-Encoding: base64\r\n\r\n"+base64.StdEncoding.EncodeToString(binary)),
+			`current/none/whole | text "report.txt" "The lantern explodes.\n"`},
+	} {
+		m, err := Read(context.Background(), []byte(outerHeader+test.raw), ring, time.Now(), DefaultLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := short(m); got != test.want {
+			t.Errorf("%s: Read = %s\nwant %s", name, got, test.want)
+		}
+		if m.Protection.Signature == pgp.SignatureValidKnown && m.Protection.SignerLabel != "Rae" {
+			t.Errorf("%s: signer %q, want Rae", name, m.Protection.SignerLabel)
+		}
+	}
+}
+
 func signsWith(s *pgp.Secret, fingerprint string, now time.Time) bool {
 	for _, k := range s.Subkeys(now) {
 		if k.CanSign && strings.EqualFold(k.Fingerprint, fingerprint) {
@@ -298,6 +383,7 @@ func TestReplyElsewhere(t *testing.T) {
 	team := newTeam(t, now)
 	home := newGPG(t)
 	cert := home.newKey("dist@one.example")
+	now = time.Now() // not before the key
 	home.run(team.Certificate().Armored(), "--import")
 	o := sampleOuter()
 	o.Date, o.MessageID = now, NewMessageID("team.example")

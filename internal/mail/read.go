@@ -541,9 +541,7 @@ func (r *reader) finish() {
 	m := r.m
 	var covers []pgp.Judgment
 	for _, p := range m.Pieces {
-		switch {
-		case p.Kind == KindSignature, p.Kind == KindMessage:
-		default:
+		if p.Kind != KindSignature { // an enclosed message counts by its frame, which somebody else may have put around it
 			covers = append(covers, p.Protection)
 		}
 	}
