@@ -3,6 +3,7 @@ package pgp
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"io"
 	"strings"
@@ -87,6 +88,8 @@ func dashRun(s []byte) (count, size int, plain bool) {
 		switch {
 		case s[size] == '-':
 			size++
+		case s[size] != 0xe2:
+			return count, size, plain
 		case bytes.HasPrefix(s[size:], []byte("–")), bytes.HasPrefix(s[size:], []byte("—")), // en, em dash
 			bytes.HasPrefix(s[size:], []byte("‐")), bytes.HasPrefix(s[size:], []byte("‑")), // hyphens
 			bytes.HasPrefix(s[size:], []byte("−")), bytes.HasPrefix(s[size:], []byte("―")): // minus, bar
@@ -275,6 +278,12 @@ func (a *armorParser) token(t []byte) bool {
 	}
 	a.longest = max(a.longest, len(t))
 	start := len(a.out)
+	if a.bits == 0 && !a.padded && len(t)%4 == 0 && bytes.IndexByte(t, '=') < 0 { // nearly every line
+		if b, err := base64.StdEncoding.AppendDecode(a.out, t); err == nil {
+			a.out = b
+			return a.flush(start)
+		}
+	}
 	for i, c := range t {
 		v := base64Value[c]
 		switch {

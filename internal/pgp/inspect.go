@@ -36,6 +36,9 @@ type Inspection struct {
 	Why        string   // for ShapeBroken, one sentence for people
 }
 
+// maxBlocks is how many armored blocks of one text are looked at.
+const maxBlocks = 256
+
 // Inspect judges a text without any key. It never fails: what it does not
 // know is text. Only a whole message in well-formed packets is ShapeMessage; the words
 // "BEGIN PGP MESSAGE" in a sentence make no message. The result shares memory
@@ -51,10 +54,13 @@ func Inspect(text []byte) (found Inspection) {
 	}
 	var first *armorBlock
 	scan := blockScanner{text: text, signedLeft: 16}
-	for at := 0; at < len(text); {
+	for at, blocks := 0, 0; at < len(text); blocks++ {
 		b, ok := scan.next(at)
 		if !ok {
 			break
+		}
+		if blocks == maxBlocks {
+			return Inspection{Shape: ShapeBroken, Why: "This text holds more armored blocks than any real one."}
 		}
 		if b.shape == ShapePrivateKey {
 			return Inspection{Shape: ShapePrivateKey}
@@ -148,11 +154,11 @@ func (s *blockScanner) next(at int) (*armorBlock, bool) {
 			clean, repairs := cleanLine(line)
 			if m, ok := parseMarker(clean); ok && m.begin && knownKind(m.kind) {
 				if m.kind == armorSigned {
-					if s.signedLeft--; s.signedLeft < 0 {
-						return nil, false
-					}
-					if b, ok := clearSignedBlock(text, at, next); ok {
-						return b, true
+					if s.signedLeft > 0 {
+						s.signedLeft--
+						if b, ok := s.clearSigned(at, next); ok {
+							return b, true
+						}
 					}
 				} else if b, ok := readBlock(text, at, next, m, repairs); ok {
 					return b, true
@@ -303,9 +309,10 @@ func (b *armorBlock) classifyMessage() {
 	b.cut()
 }
 
-// clearSignedBlock reads a clear-signed text (RFC 9580 §7) from its BEGIN line
+// clearSigned reads a clear-signed text (RFC 9580 §7) from its BEGIN line
 // text[start:next] to the end of its signature.
-func clearSignedBlock(text []byte, start, next int) (*armorBlock, bool) {
+func (s *blockScanner) clearSigned(start, next int) (*armorBlock, bool) {
+	text := s.text
 	for at := next; at < len(text); {
 		line, after := lineAt(text, at)
 		if mayBeMarker(line) {
@@ -329,5 +336,6 @@ func clearSignedBlock(text []byte, start, next int) (*armorBlock, bool) {
 		}
 		at = after
 	}
+	s.signedLeft = 0 // no signature follows this one, nor any later one
 	return nil, false
 }
