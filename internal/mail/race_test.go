@@ -3,4 +3,4 @@
 package mail
 
 // slack is how much slower everything is under the race detector.
-const slack = 10
+const slack = 5

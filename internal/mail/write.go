@@ -129,7 +129,7 @@ func WriteClear(w io.Writer, o Outer, frozen, signature []byte, micalg string) e
 		return err
 	}
 	head, body, _ := bytes.Cut(frozen, []byte("\r\n\r\n"))
-	for _, field := range parseHeader(append(head, "\r\n"...)).fields {
+	for _, field := range parseHeader(append(bytes.Clone(head), "\r\n"...)).fields {
 		value := field.value
 		switch field.key {
 		case "content-type":
