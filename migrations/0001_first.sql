@@ -187,10 +187,15 @@ CREATE TABLE cases (
     CHECK ((state = 'closed') = (closed_at IS NOT NULL)),
     CHECK (state NOT IN ('embargoed', 'disclosed') OR release IS NOT NULL)
 );
--- The inbox: keyset pages by (due_at, id), nulls last, per tab and overall.
-CREATE INDEX cases_inbox_state ON cases (state, due_at NULLS LAST, id);
-CREATE INDEX cases_inbox_open ON cases (due_at NULLS LAST, id) WHERE state NOT IN ('disclosed', 'closed');
-CREATE INDEX cases_inbox_owner ON cases (owner, due_at NULLS LAST, id);
+-- The inbox: keyset pages. First what has a deadline, by (due_at, id), which
+-- only open cases have; then the rest, newest first, by number.
+CREATE INDEX cases_due ON cases (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX cases_due_state ON cases (state, due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX cases_due_owner ON cases (owner, due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX cases_rest ON cases (number) WHERE due_at IS NULL;
+CREATE INDEX cases_rest_open ON cases (number) WHERE due_at IS NULL AND state NOT IN ('disclosed', 'closed');
+CREATE INDEX cases_rest_state ON cases (state, number) WHERE due_at IS NULL;
+CREATE INDEX cases_rest_owner ON cases (owner, number) WHERE due_at IS NULL;
 CREATE INDEX cases_wake ON cases (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX cases_release ON cases (release) WHERE release IS NOT NULL;
 CREATE INDEX cases_restricted ON cases (id) WHERE restricted;
@@ -260,9 +265,10 @@ CREATE TABLE mailbox_item (
 );
 CREATE INDEX mailbox_item_order ON mailbox_item (mailbox, at, id);
 
-CREATE TABLE message (
+CREATE TABLE message (                   -- of a case, or of a release (a distributor's answer)
     id        text PRIMARY KEY,
-    case_id   text NOT NULL REFERENCES cases ON DELETE CASCADE,
+    case_id   text REFERENCES cases ON DELETE CASCADE,
+    release   text REFERENCES release,
     lane      text NOT NULL CHECK (lane IN ('team', 'reporter', 'partner', 'distributor')),
     lane_id   text NOT NULL DEFAULT '',
     state     text NOT NULL CHECK (state IN ('note', 'in', 'waiting', 'out', 'back', 'failed')),
@@ -273,14 +279,17 @@ CREATE TABLE message (
     sealed    bytea NOT NULL,
     CHECK ((lane = 'team') = (lane_id = '')),
     CHECK ((state = 'waiting') = (leaves_at IS NOT NULL)),
-    CHECK ((state = 'note') = (lane = 'team'))
+    CHECK ((state = 'note') = (lane = 'team')),
+    CHECK ((case_id IS NULL) <> (release IS NULL))
 );
 CREATE INDEX message_case ON message (case_id, at, id);
+CREATE INDEX message_release ON message (release, at, id) WHERE release IS NOT NULL;
+CREATE INDEX message_lane ON message (lane_id, at) WHERE lane_id <> '';
 CREATE INDEX message_leaves ON message (leaves_at) WHERE leaves_at IS NOT NULL;
 
 CREATE TABLE file (
     id       text PRIMARY KEY,
-    case_id  text REFERENCES cases ON DELETE CASCADE,
+    case_id  text REFERENCES cases ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, -- stored before the case it begins
     release  text REFERENCES release,
     arrival  text,
     added    timestamptz NOT NULL,
@@ -377,9 +386,12 @@ CREATE TABLE delivery_attempt (
     ended    timestamptz,
     outcome  text,
     sealed   bytea,                      -- release key: the server's words
+    logged   boolean NOT NULL DEFAULT false, -- its row of the log is written, in bulk, after the outcome
     PRIMARY KEY (delivery, attempt),
-    CHECK ((ended IS NULL) = (outcome IS NULL))
+    CHECK ((ended IS NULL) = (outcome IS NULL)),
+    CHECK (NOT logged OR ended IS NOT NULL)
 );
+CREATE INDEX delivery_attempt_unlogged ON delivery_attempt (ended) WHERE ended IS NOT NULL AND NOT logged;
 
 -- Tokens handed out in Reply-To and return paths of other mails: HMAC under the desk key.
 CREATE TABLE reply_token (

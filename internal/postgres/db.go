@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,10 @@ type DB struct {
 	log      *slog.Logger
 	site     string
 	policies policies
+	sending  struct {
+		mu   sync.Mutex
+		pool *pgxpool.Pool // nil until the first delivery
+	}
 }
 
 // Open connects, checks that the schema is the one this program knows, and
@@ -100,7 +105,14 @@ func redact(err error) error {
 }
 
 // Close waits for the connections in use.
-func (db *DB) Close() { db.pool.Close() }
+func (db *DB) Close() {
+	db.sending.mu.Lock()
+	if db.sending.pool != nil {
+		db.sending.pool.Close()
+	}
+	db.sending.mu.Unlock()
+	db.pool.Close()
+}
 
 // Pool is for the benchmarks and for tests of the schema.
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
@@ -129,6 +141,8 @@ type tx struct {
 	log []entry
 	// keys of the cases and releases loaded in this transaction
 	keys map[string]vault.Key
+	// what the cases loaded in it were before
+	was map[disclosure.CaseID]caseBefore
 }
 
 // transact runs f in one transaction and appends what f noted to the log,
@@ -149,7 +163,7 @@ func (db *DB) transact(ctx context.Context, by disclosure.Caller, f func(*tx) er
 
 func (db *DB) once(ctx context.Context, by disclosure.Caller, f func(*tx) error) error {
 	return pgx.BeginFunc(ctx, db.pool, func(p pgx.Tx) error {
-		t := &tx{Tx: p, db: db, by: by, now: db.Now(), keys: map[string]vault.Key{}}
+		t := &tx{Tx: p, db: db, by: by, now: db.Now(), keys: map[string]vault.Key{}, was: map[disclosure.CaseID]caseBefore{}}
 		if err := f(t); err != nil {
 			return err
 		}
@@ -161,7 +175,7 @@ func (db *DB) once(ctx context.Context, by disclosure.Caller, f func(*tx) error)
 func (db *DB) read(ctx context.Context, by disclosure.Caller, f func(*tx) error) error {
 	opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return unavailable(pgx.BeginTxFunc(ctx, db.pool, opts, func(p pgx.Tx) error {
-		return f(&tx{Tx: p, db: db, by: by, now: db.Now(), keys: map[string]vault.Key{}})
+		return f(&tx{Tx: p, db: db, by: by, now: db.Now(), keys: map[string]vault.Key{}, was: map[disclosure.CaseID]caseBefore{}})
 	}))
 }
 

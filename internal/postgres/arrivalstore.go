@@ -1,0 +1,277 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/internal/disclosure"
+	"postern/internal/vault"
+)
+
+// storeArrival makes of an opened arrival a case, an entry of a lane, or an
+// application set aside, and wraps its key anew.
+func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
+	switch {
+	case o.Aside != NotAside:
+		return t.setAside(ctx, a, o.Aside)
+	case a.From == nil && a.claim.Release != "":
+		return t.storeAnswer(ctx, a, o)
+	}
+	o = completed(a, o)
+	again, err := t.seenBefore(ctx, a)
+	if err != nil {
+		return err
+	}
+	c, insert, err := t.caseFor(ctx, a, &o)
+	if err != nil {
+		return err
+	}
+	files := make([]disclosure.FileID, 0, len(a.files))
+	for _, f := range a.files {
+		files = append(files, f.ID)
+		if err := c.AddFile(f, t.by, t.now); err != nil {
+			return err
+		}
+	}
+	if o.Attention != "" {
+		if err := c.SetAttention(clip(o.Attention, 1000), t.by, t.now); err != nil {
+			return err
+		}
+	}
+	if insert {
+		err = t.insertCase(ctx, c, a.wrapped)
+	} else {
+		err = t.saveCaseAs(ctx, c, true)
+	}
+	if err != nil {
+		return err
+	}
+	if again != "" {
+		if err := t.recordEvent(ctx, c, disclosure.EventArrived, "The same bytes came before"+again); err != nil {
+			return err
+		}
+	}
+	_, err = t.addMessage(ctx, storedMessage{mailID: o.MailID, Message: disclosure.Message{
+		ID: disclosure.MessageID(disclosure.NewID()), Case: c.ID, Lane: disclosure.Lane{Kind: disclosure.LaneReporter, ID: string(a.From.ID)},
+		State: disclosure.MessageIn, At: a.Received, Author: a.From.Label(), Text: clip(o.Text, 4<<20), Files: files,
+		Arrival: a.ID, Protection: o.Protection,
+	}})
+	if err != nil {
+		return err
+	}
+	if a.From.Mailbox != "" {
+		err := t.postItem(ctx, a.From.Mailbox, disclosure.MailboxItem{
+			Kind: disclosure.ItemOwn, At: a.Received, Size: a.Header.Size, SHA256: a.Header.SHA256})
+		if err != nil && !errors.Is(err, disclosure.ErrNotFound) {
+			return err
+		}
+	}
+	return t.closeArrival(ctx, a, c.ID)
+}
+
+// completed fills what the callback left to the header.
+func completed(a *Arrival, o Opened) Opened {
+	if o.Name == "" {
+		o.Name = a.Header.Name
+	}
+	if o.Address == "" {
+		o.Address = a.Header.Address
+	}
+	if len(o.Key) == 0 {
+		o.Key = a.Header.Key
+	}
+	for _, title := range []string{o.Title, a.Header.Title, firstLine(o.Text), "Report by " + a.Channel.Word()} {
+		if o.Title = clip(strings.Join(strings.Fields(strings.ToValidUTF8(title, "?")), " "), 150); o.Title != "" {
+			break
+		}
+	}
+	return o
+}
+
+func firstLine(text string) string {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			return line
+		}
+	}
+	return ""
+}
+
+// clip cuts at a character's boundary.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	s = s[:most]
+	for len(s) > 0 && !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// caseFor is the case of a known sender, or a new one with its first reporter.
+func (t *tx) caseFor(ctx context.Context, a *Arrival, o *Opened) (c *disclosure.Case, insert bool, err error) {
+	if a.found != nil {
+		if a.From == nil {
+			return nil, false, errors.New("the reporter is no longer in the case")
+		}
+		return a.found, false, a.found.NoteArrival(a.From.Label(), a.Channel, t.by, t.now)
+	}
+	id, err := a.caseID()
+	if err != nil {
+		return nil, false, err
+	}
+	policy, err := t.db.currentPolicy(ctx, t)
+	if err != nil {
+		return nil, false, err
+	}
+	n, err := t.nextNumber(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	c = disclosure.NewCase(id, n, a.Channel, o.Protection, a.Received, policy)
+	if err := c.SetTitle(o.Title, t.by, t.now); err != nil {
+		c.Title = "Report by " + a.Channel.Word() // a title nobody can show is no reason to lose a report
+	}
+	box, err := t.newMailbox(ctx, a)
+	if err != nil {
+		return nil, false, err
+	}
+	r := disclosure.Reporter{
+		ID: disclosure.ReporterID(disclosure.NewID()), Arrival: a.ID, Received: a.Received, Channel: a.Channel,
+		Name: o.Name, Address: o.Address, Mailbox: box, Key: o.Key, Protected: o.Protection, Language: a.Header.Language,
+	}
+	if a.Header.Credit != disclosure.CreditUnset {
+		r.Credit = disclosure.Credit{Wish: a.Header.Credit, Text: a.Header.CreditText, By: "the reporter", At: a.Received}
+	}
+	err = c.AddReporter(r, t.by, t.now)
+	var refusal *disclosure.Refusal
+	if errors.As(err, &refusal) {
+		// What was typed as name or address cannot be used as one; it stays readable.
+		o.Attention = strings.TrimSpace(o.Attention + " The sender's name or address cannot be used as it was given: " +
+			fmt.Sprintf("%q, %q.", clip(r.Name, 200), clip(r.Address, 200)))
+		r.Name, r.Address = "", ""
+		err = c.AddReporter(r, t.by, t.now)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	a.From = c.Reporter(r.ID)
+	return c, true, nil
+}
+
+// newMailbox keeps the public half that came with a report. One that cannot be
+// sealed to is left out: the report counts, not the mailbox.
+func (t *tx) newMailbox(ctx context.Context, a *Arrival) (disclosure.MailboxID, error) {
+	if a.Header.Mailbox == "" {
+		return "", nil
+	}
+	if _, err := vault.SealToMailbox(a.Header.MailboxPublic, "", nil); err != nil {
+		return "", nil
+	}
+	_, err := t.Exec(ctx, `INSERT INTO mailbox (id, kind, public, created) VALUES ($1, 'reporter', $2, $3) ON CONFLICT DO NOTHING`,
+		a.Header.Mailbox, a.Header.MailboxPublic, t.now)
+	if err != nil {
+		return "", fmt.Errorf("keep a mailbox: %w", err)
+	}
+	return a.Header.Mailbox, nil
+}
+
+// closeArrival wraps the arrival's key under its case's key (the desk key when
+// it has none), and erases the copy that only the vault opens.
+func (t *tx) closeArrival(ctx context.Context, a *Arrival, c disclosure.CaseID) error {
+	k, ok := t.keys[string(c)]
+	if c == "" {
+		var err error
+		if k, err = t.db.deskKey(); err != nil {
+			return err
+		}
+	} else if !ok {
+		return errors.New("close an arrival: the key of its case was not opened")
+	}
+	wrapped := k.Wrap(t.db.aad("arrival", "wrapped_key", string(a.ID), string(c), 1), a.key)
+	mac, err := t.db.digestMAC(a.Header.SHA256)
+	if err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(`UPDATE arrival SET opened = $2, encapsulation = NULL, wrapped_key = $3, case_id = nullif($4, '') WHERE id = $1`,
+		a.ID, t.now, wrapped, c)
+	if mac != nil {
+		batch.Queue(`INSERT INTO arrival_seen (mac, arrival) VALUES ($1, $2) ON CONFLICT DO NOTHING`, mac, a.ID)
+	}
+	if err := t.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("close an arrival: %w", err)
+	}
+	t.note("arrival.opened", string(a.ID), nil)
+	return nil
+}
+
+// seenBefore says where the same bytes came before, " in #41"; a restricted
+// case is not named. Empty: nowhere.
+func (t *tx) seenBefore(ctx context.Context, a *Arrival) (string, error) {
+	mac, err := t.db.digestMAC(a.Header.SHA256)
+	if err != nil || mac == nil {
+		return "", err
+	}
+	var number *int
+	var restricted *bool
+	err = t.QueryRow(ctx, `SELECT c.number, c.restricted FROM arrival_seen s JOIN arrival a ON a.id = s.arrival
+		LEFT JOIN cases c ON c.id = a.case_id WHERE s.mac = $1 ORDER BY a.received LIMIT 1`, mac).Scan(&number, &restricted)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("look for the same bytes: %w", err)
+	case number == nil || *restricted:
+		return ".", nil
+	}
+	return fmt.Sprintf(", in #%d.", *number), nil
+}
+
+// setAside keeps an arrival that makes no case.
+func (t *tx) setAside(ctx context.Context, a *Arrival, why Aside) error {
+	if len(a.files) > 0 {
+		return errors.New("files were taken out of an arrival that makes no case")
+	}
+	if err := t.closeArrival(ctx, a, ""); err != nil {
+		return err
+	}
+	t.note("arrival."+string(why), string(a.ID), nil)
+	if why != Application {
+		return nil
+	}
+	return t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertAttention, Ref: "/applications"}}, "")
+}
+
+// storeAnswer keeps what a distributor answered, in that distributor's lane of
+// the release.
+func (t *tx) storeAnswer(ctx context.Context, a *Arrival, o Opened) error {
+	release := a.claim.Release
+	files := make([]disclosure.FileID, 0, len(a.files))
+	for _, f := range a.files {
+		files = append(files, f.ID)
+	}
+	_, err := t.addMessage(ctx, storedMessage{release: release, mailID: o.MailID, Message: disclosure.Message{
+		ID: disclosure.MessageID(disclosure.NewID()), Lane: a.claim.Lane, State: disclosure.MessageIn, At: a.Received,
+		Author: o.Address, Text: clip(o.Text, 4<<20), Files: files, Arrival: a.ID, Protection: o.Protection,
+	}})
+	if err != nil {
+		return err
+	}
+	// The delivery's row: only when an answer came first is written here.
+	_, err = t.Exec(ctx, `UPDATE delivery SET answered = coalesce(answered, $2) WHERE id = $1`, a.claim.Delivery, t.now)
+	if err != nil {
+		return fmt.Errorf("note the answer: %w", err)
+	}
+	t.note("release.answered", string(release), nil)
+	if err := t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertMessage, Ref: "/releases/" + string(release)}}, ""); err != nil {
+		return err
+	}
+	return t.closeArrival(ctx, a, "")
+}

@@ -1,0 +1,124 @@
+package postgres
+
+import (
+	"context"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/internal/disclosure"
+)
+
+// Tokens stand in Reply-To and return paths. The database keeps their MACs
+// under the desk key alone: whoever reads it can neither use nor recognize one.
+
+// tokenEncoding survives systems that change the case of a local part.
+var tokenEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// tokenMAC is what is stored of a reply or return-path token.
+func (db *DB) tokenMAC(token string) ([]byte, error) {
+	desk, err := db.deskKey()
+	if err != nil {
+		return nil, err
+	}
+	return desk.Tag("mail token", []byte(strings.ToLower(strings.TrimSpace(token)))), nil
+}
+
+// Claim says whose a token is.
+type Claim struct {
+	Known    bool
+	Case     disclosure.CaseID     // of a reporter's lane
+	Release  disclosure.ReleaseID  // of a distributor's
+	Delivery disclosure.DeliveryID // the one that was answered, or bounced
+	Lane     disclosure.Lane
+}
+
+// LookupToken finds what a token was made for. An unknown one is no error:
+// what carries it is ordinary.
+func (db *DB) LookupToken(ctx context.Context, token string) (Claim, error) {
+	return db.lookupToken(ctx, db.pool, token)
+}
+
+func (db *DB) lookupToken(ctx context.Context, q queryer, token string) (c Claim, err error) {
+	if token == "" || len(token) > 100 {
+		return c, nil
+	}
+	mac, err := db.tokenMAC(token)
+	if err != nil {
+		return c, err
+	}
+	err = q.QueryRow(ctx, `SELECT case_id, lane, lane_id FROM reply_token WHERE mac = $1`, mac).Scan(&c.Case, &c.Lane.Kind, &c.Lane.ID)
+	if err == nil {
+		c.Known = true
+		return c, nil
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return c, fmt.Errorf("look a token up: %w", unavailable(err))
+	}
+	d, err := db.DeliveryByToken(ctx, token)
+	if errors.Is(err, disclosure.ErrNotFound) {
+		return c, nil
+	}
+	if err != nil {
+		return c, err
+	}
+	c = Claim{Known: true, Release: d.Release, Delivery: d.ID}
+	if d.Recipient.Distributor != "" {
+		c.Lane = disclosure.Lane{Kind: disclosure.LaneDistributor, ID: string(d.Recipient.Distributor)}
+	}
+	return c, nil
+}
+
+// Claim looks a token up that stood in an address the mail was sent to. From
+// then on the arrival belongs to that lane. Call it before AddFile.
+func (a *Arrival) Claim(ctx context.Context, token string) (Claim, error) {
+	if len(a.files) > 0 || a.newID != "" {
+		return Claim{}, errors.New("claim an arrival: files were added to it already")
+	}
+	c, err := a.t.db.lookupToken(ctx, a.t, token)
+	if err != nil || !c.Known || a.From != nil {
+		return c, err
+	}
+	switch {
+	case c.Lane.Kind == disclosure.LaneReporter:
+		if err := a.t.setSender(ctx, a, c.Case, disclosure.ReporterID(c.Lane.ID)); err != nil {
+			return c, err
+		}
+		if a.From == nil {
+			a.found = nil
+			return Claim{}, nil
+		}
+	case c.Lane.Kind == disclosure.LaneDistributor:
+		if err := a.t.openReleaseKey(ctx, c.Release); err != nil {
+			return c, err
+		}
+		a.claim = c
+	}
+	return c, nil
+}
+
+// MayAcknowledge says whether the fixed acknowledgment may be mailed to an
+// address, and notes that it was: once per address and day. Only a MAC of the
+// address is kept.
+func (db *DB) MayAcknowledge(ctx context.Context, by disclosure.Caller, address string) (bool, error) {
+	if !by.IsSystem() {
+		return false, disclosure.ErrForbidden
+	}
+	desk, err := db.deskKey()
+	if err != nil {
+		return false, err
+	}
+	mac := desk.Tag("acknowledged", []byte(strings.ToLower(strings.TrimSpace(address))))
+	now := db.Now()
+	tag, err := db.pool.Exec(ctx, `INSERT INTO acknowledged (mac, day) VALUES ($1, $2) ON CONFLICT DO NOTHING`, mac, now)
+	if err != nil {
+		return false, fmt.Errorf("note an acknowledgment: %w", unavailable(err))
+	}
+	if _, err := db.pool.Exec(ctx, `DELETE FROM acknowledged WHERE day < $1`, now.AddDate(0, 0, -2)); err != nil {
+		return false, fmt.Errorf("forget old acknowledgments: %w", unavailable(err))
+	}
+	return tag.RowsAffected() == 1, nil
+}
