@@ -203,6 +203,9 @@ func (a *armorParser) line(raw []byte, piece bool) bool {
 		return true
 	}
 	line := raw
+	if a.inBody && a.plainLine(raw) {
+		return false
+	}
 	if !piece {
 		var repairs []Repair
 		line, repairs = cleanLine(raw)
@@ -258,6 +261,21 @@ func (a *armorParser) line(raw []byte, piece bool) bool {
 		}
 	}
 	return false
+}
+
+// plainLine is the short way for what nearly every line is: base64 and nothing else.
+func (a *armorParser) plainLine(raw []byte) bool {
+	t := bytes.TrimRight(raw, "\r\n")
+	if len(t) < 32 || len(t)%4 != 0 || t[len(t)-1] == '=' || a.bits != 0 || a.padded || a.hasSum {
+		return false
+	}
+	start := len(a.out)
+	b, err := base64.StdEncoding.AppendDecode(a.out, t)
+	if err != nil {
+		return false
+	}
+	a.out, a.longest = b, max(a.longest, len(t))
+	return a.flush(start)
 }
 
 // token decodes one run of base64, or the checksum.
