@@ -32,15 +32,15 @@ func (m *machine) caller() Caller {
 }
 
 func (m *machine) step() {
-	c := rapid.SampledFrom(m.cases).Draw(m.t, "case")
-	r := rapid.SampledFrom(m.releases).Draw(m.t, "release")
+	c := m.cases[rapid.IntRange(0, len(m.cases)-1).Draw(m.t, "case")]
+	r := m.releases[rapid.IntRange(0, len(m.releases)-1).Draw(m.t, "release")]
 	by := m.caller()
 	var n *Notice
 	if len(r.Notices) > 0 {
-		n = rapid.SampledFrom(r.Notices).Draw(m.t, "notice")
+		n = r.Notices[rapid.IntRange(0, len(r.Notices)-1).Draw(m.t, "notice")]
 	}
 	steps := []func(){
-		func() { m.now = m.now.Add(time.Duration(rapid.IntRange(1, 200).Draw(m.t, "hours")) * time.Hour) },
+		func() { m.now = m.now.Add(time.Duration(rapid.IntRange(1, 60).Draw(m.t, "hours")) * time.Hour) },
 		func() { _ = c.Move(rapid.SampledFrom(CaseStates).Draw(m.t, "to"), by, m.now) },
 		func() { _ = c.Accept(by, m.now) },
 		func() { _ = c.Close(rapid.SampledFrom(Verdicts).Draw(m.t, "verdict"), "", "", by, m.now) },
@@ -84,9 +84,26 @@ func (m *machine) step() {
 				_ = r.NoticeSent(n.ID, by, m.now)
 			},
 			func() { _ = r.CancelNotice(n.ID, by, m.now) },
+			func() { m.hurry(r, n) },
+			func() { m.hurry(r, n) },
 		)
 	}
 	steps[rapid.IntRange(0, len(steps)-1).Draw(m.t, "step")]()
+}
+
+// hurry takes a notice as far as the guards let it, and the day with it, since
+// chance alone seldom finds five steps in a row.
+func (m *machine) hurry(r *Release, n *Notice) {
+	me := verified(all, m.now)
+	_ = r.EditNotice(n.ID, "s", "t", me, m.now)
+	_ = r.Freeze(n.ID, []byte("x"), Facts{}, me, m.now)
+	_ = r.Approve(n.ID, "l", nil, me, m.now)
+	_ = r.StartSending(n.ID, twoRecipients, me, m.now, m.now)
+	if n.State == NoticeSending {
+		n.Tally = map[DeliveryState]int{Delivered: 2}
+		_ = r.NoticeSent(n.ID, who["work"], m.now)
+	}
+	_ = r.Publish(r.Title, me, m.now, m.now)
 }
 
 func (m *machine) check() {
@@ -216,10 +233,7 @@ func TestMachine(t *testing.T) {
 			reached[r.State]++
 		}
 	})
-	for _, s := range ReleaseStates {
-		if reached[s] == 0 {
-			t.Logf("no run ended in a release %s: %v", s, reached)
-		}
+	if reached[Notified] == 0 || reached[Scheduled] == 0 {
+		t.Errorf("the runs did not get far enough to show anything: releases ended as %v", reached)
 	}
-	t.Logf("releases ended as %v", reached)
 }

@@ -381,6 +381,7 @@ func (r *Release) void(by Caller, now time.Time) {
 	if stale {
 		r.Generation++
 		r.Confirms = nil
+		r.stampCases()
 		r.record(EventEdited, by, now, "Approvals taken back; what was frozen is a draft again")
 	}
 }
