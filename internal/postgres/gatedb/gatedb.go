@@ -215,7 +215,7 @@ func unavailable(err error) error {
 		}
 		return err
 	}
-	if errors.Is(err, pgx.ErrNoRows) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, disclosure.ErrNotFound) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	// Neither pgx nor net names all the ways a connection breaks; what is

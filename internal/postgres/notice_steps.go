@@ -1,0 +1,170 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"postern/internal/disclosure"
+)
+
+// NoticeWork is what a step on a notice is given inside its transaction. It is
+// for looking at: whoever changes it changes what is stored.
+type NoticeWork struct {
+	Release    *disclosure.Release
+	Notice     *disclosure.Notice
+	Recipients []disclosure.Recipient // as they stand now
+	Patch      func(disclosure.FileID) ([]byte, error)
+}
+
+func (t *tx) noticeWork(ctx context.Context, lr *loadedRelease, id disclosure.NoticeID) (NoticeWork, error) {
+	n := lr.Notice(id)
+	if n == nil {
+		return NoticeWork{}, fmt.Errorf("notice %s: %w", id, disclosure.ErrNotFound)
+	}
+	list, err := t.recipients(ctx, lr.Release, n.Audience)
+	if err != nil {
+		return NoticeWork{}, err
+	}
+	return NoticeWork{Release: lr.Release, Notice: n, Recipients: list, Patch: func(f disclosure.FileID) ([]byte, error) {
+		var buf bytes.Buffer
+		err := t.db.OpenFile(ctx, t.by, f, func(disclosure.File) (io.Writer, error) { return &buf, nil })
+		return buf.Bytes(), err
+	}}, nil
+}
+
+func (db *DB) releaseOf(ctx context.Context, notice disclosure.NoticeID) (disclosure.ReleaseID, error) {
+	var id disclosure.ReleaseID
+	err := db.pool.QueryRow(ctx, `SELECT release FROM notice WHERE id = $1`, notice).Scan(&id)
+	if err != nil {
+		return "", fmt.Errorf("notice %s: %w", notice, unavailable(notFound(err)))
+	}
+	return id, nil
+}
+
+// updateNotice locks the notice's release and lets f take a step on the notice.
+func (db *DB) updateNotice(ctx context.Context, by disclosure.Caller, id disclosure.NoticeID, f func(*tx, *loadedRelease, NoticeWork) error) error {
+	release, err := db.releaseOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	return db.updateRelease(ctx, by, release, func(t *tx, lr *loadedRelease) error {
+		if !by.Can(disclosure.Releaser) {
+			return disclosure.ErrForbidden
+		}
+		w, err := t.noticeWork(ctx, lr, id)
+		if err != nil {
+			return err
+		}
+		return f(t, lr, w)
+	})
+}
+
+// Recipients are the readers of a notice as they stand now, in order of name.
+// Only who may send or keep the list reads them, and it is logged. Digest of
+// them: ListDigest.
+func (db *DB) Recipients(ctx context.Context, by disclosure.Caller, notice disclosure.NoticeID) ([]disclosure.Recipient, error) {
+	if !by.Can(disclosure.Releaser) && !by.Can(disclosure.Admin) {
+		return nil, disclosure.ErrForbidden
+	}
+	release, err := db.releaseOf(ctx, notice)
+	if err != nil {
+		return nil, err
+	}
+	var list []disclosure.Recipient
+	err = db.transact(ctx, by, func(t *tx) error {
+		lr, err := t.loadRelease(ctx, release, forShow)
+		if err != nil {
+			return err
+		}
+		if !lr.VisibleTo(by) {
+			return fmt.Errorf("notice %s: %w", notice, disclosure.ErrNotFound)
+		}
+		w, err := t.noticeWork(ctx, lr, notice)
+		if err != nil {
+			return err
+		}
+		list = w.Recipients
+		return t.opened(ctx, "directory.opened", string(notice))
+	})
+	return list, err
+}
+
+// FreezeNotice fixes the bytes that will be signed. freeze makes them from the
+// notice as it is locked, and names each recipient's unusable key (Field
+// "distributors/<id>"). It may run more than once.
+func (db *DB) FreezeNotice(ctx context.Context, by disclosure.Caller, notice disclosure.NoticeID, freeze func(NoticeWork) (frozen []byte, unusable []disclosure.Fault, err error)) error {
+	return db.updateNotice(ctx, by, notice, func(t *tx, lr *loadedRelease, w NoticeWork) error {
+		frozen, unusable, err := freeze(w)
+		if err != nil {
+			return err
+		}
+		return lr.Freeze(notice, frozen, disclosure.Facts{Recipients: w.Recipients, Unusable: unusable}, by, t.now)
+	})
+}
+
+// SignNotice keeps a releaser's signature over the frozen bytes. check looks
+// at it and returns the one packet to keep, or says why not.
+func (db *DB) SignNotice(ctx context.Context, by disclosure.Caller, notice disclosure.NoticeID, check func(NoticeWork) (packet []byte, err error)) error {
+	return db.updateNotice(ctx, by, notice, func(t *tx, lr *loadedRelease, w NoticeWork) error {
+		packet, err := check(w)
+		if err != nil {
+			return err
+		}
+		return lr.SignNotice(notice, packet, by, t.now)
+	})
+}
+
+// ApproveNotice binds the caller's yes to what was seen: the digest of the
+// frozen bytes and the digest of the list (ListDigest). disclosure.ErrStale
+// when either is another now.
+func (db *DB) ApproveNotice(ctx context.Context, by disclosure.Caller, notice disclosure.NoticeID, digest, list string) error {
+	return db.updateNotice(ctx, by, notice, func(t *tx, lr *loadedRelease, w NoticeWork) error {
+		if w.Notice.Digest != digest || ListDigest(w.Recipients) != list {
+			return disclosure.ErrStale
+		}
+		desk, err := db.deskKey()
+		if err != nil {
+			return err
+		}
+		// What the tag binds is what the release will note of the approval.
+		tag := db.approvalTag(desk, w.Notice, disclosure.Approval{
+			Member: by.Member, Name: by.Name, At: t.now, Generation: lr.Generation, Digest: digest, List: list})
+		return lr.Approve(notice, list, tag, by, t.now)
+	})
+}
+
+// StartSending queues one delivery for each recipient and opens the go-ahead.
+// unusable names each recipient's unusable key, as for FreezeNotice; nil: none.
+func (db *DB) StartSending(ctx context.Context, by disclosure.Caller, notice disclosure.NoticeID, unusable func(NoticeWork) []disclosure.Fault) error {
+	return db.updateNotice(ctx, by, notice, func(t *tx, lr *loadedRelease, w NoticeWork) error {
+		if err := t.mayLeave(ctx); err != nil {
+			return err
+		}
+		facts := disclosure.Facts{Recipients: w.Recipients}
+		if unusable != nil {
+			facts.Unusable = unusable(w)
+		}
+		return lr.StartSending(notice, facts, by, t.now, db.Wall())
+	})
+}
+
+// ResumeSending opens the go-ahead again for a notice whose sending was
+// stopped and never went on: the process ended between closing it and what it
+// was closed for.
+func (db *DB) ResumeSending(ctx context.Context, by disclosure.Caller, notice disclosure.NoticeID) error {
+	return db.updateNotice(ctx, by, notice, func(t *tx, lr *loadedRelease, w NoticeWork) error {
+		if by.IsSystem() {
+			return disclosure.ErrForbidden
+		}
+		if !by.SteppedUp(db.Wall()) {
+			return disclosure.ErrStepUp
+		}
+		if w.Notice.State != disclosure.NoticeSending {
+			return disclosure.Refuse("state", "This notice is not being sent.")
+		}
+		t.note("notice.resumed", string(notice), nil)
+		return nil // saving sets the go-ahead
+	})
+}
