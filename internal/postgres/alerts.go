@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,14 +29,27 @@ func (t *tx) alertMembers(ctx context.Context, alerts []disclosure.Alert, c disc
 				AND CASE WHEN $5 <> '' THEN m.id = $5 ELSE $1 = ANY(m.alerts) AND ($7 OR m.roles && '{triager,releaser,admin}') END
 				AND ($6 = '' OR m.roles && '{triager,releaser,admin}' AND EXISTS (SELECT FROM cases c WHERE c.id = $6
 					AND (NOT c.restricted OR c.owner = m.id OR EXISTS (SELECT FROM case_access x WHERE x.case_id = c.id AND x.member = m.id))))
+				AND ($9 = '' OR NOT EXISTS (SELECT FROM cases c WHERE c.release = $9 AND c.restricted AND c.owner IS DISTINCT FROM m.id
+					AND NOT EXISTS (SELECT FROM case_access x WHERE x.case_id = c.id AND x.member = m.id)))
 				AND m.id <> $8
 				AND NOT EXISTS (SELECT FROM alert w WHERE w.member = m.id AND w.kind = $1 AND w.ref = $2 AND w.next_at IS NOT NULL)`,
-			string(a.Kind), a.Ref, a.Number, t.now, string(a.To), string(c), aboutInstance(a.Kind), string(t.by.Member))
+			string(a.Kind), a.Ref, a.Number, t.now, string(a.To), string(c), aboutInstance(a.Kind), string(t.by.Member),
+			aboutRelease(a.Ref))
 	}
 	if err := t.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("alert the members: %w", err)
 	}
 	return t.notify(ctx, ChannelWork)
+}
+
+// aboutRelease is the release's id in a ref; empty when it is about none.
+func aboutRelease(ref string) string {
+	id, ok := strings.CutPrefix(ref, "/releases/")
+	if !ok {
+		return ""
+	}
+	id, _, _ = strings.Cut(id, "/")
+	return id
 }
 
 // aboutInstance: what auditors may be told of as well.
@@ -88,6 +102,20 @@ func (db *DB) DueAlerts(ctx context.Context, limit int) ([]DueAlert, error) {
 func (db *DB) AlertSent(ctx context.Context, id string) error {
 	if _, err := db.pool.Exec(ctx, `UPDATE alert SET sent = $2, next_at = NULL WHERE id = $1`, id, db.Now()); err != nil {
 		return fmt.Errorf("note the alert: %w", unavailable(err))
+	}
+	return nil
+}
+
+// AlertFailed says that an alert could not be mailed now; it comes again when
+// its time has come, which DueAlerts has set already.
+func (db *DB) AlertFailed(ctx context.Context, id string) error {
+	var over bool
+	err := db.pool.QueryRow(ctx, `SELECT next_at IS NULL FROM alert WHERE id = $1`, id).Scan(&over)
+	if err != nil {
+		return fmt.Errorf("look at the alert: %w", unavailable(notFound(err)))
+	}
+	if over {
+		db.log.Warn("an alert is given up: it could not be mailed", "alert", id, "attempts", alertAttempts)
 	}
 	return nil
 }

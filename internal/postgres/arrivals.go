@@ -53,18 +53,19 @@ type Opened struct {
 	Key        []byte // the sender's certificate, binary, if one came along
 	MailID     string // Message-ID of the mail, for threading the answer
 	Attention  string // why a person has to look; empty: nothing
-	// Aside: no case is made. The arrival is kept as it came.
-	Aside Aside
+	// Application: somebody asks to be told in advance. No case is made; admins
+	// are told.
+	Application bool
+	// Bounce: it tells what became of a delivery. No case is made.
+	Bounce *Bounce
 }
 
-// Aside is why an arrival makes no case and belongs to no lane.
-type Aside string
-
-const (
-	NotAside    Aside = ""
-	Application Aside = "application" // somebody asks to be told in advance; admins are told
-	Bounce      Aside = "bounce"      // about a delivery; the callback has noted it there
-)
+// Bounce is what a delivery status notification told.
+type Bounce struct {
+	Delivery disclosure.DeliveryID // as Claim found it
+	Failed   bool                  // final, not only late
+	Text     string                // the server's words
+}
 
 // WaitingArrivals counts what is not opened yet. It needs no unlocked vault.
 func (db *DB) WaitingArrivals(ctx context.Context) (n int, oldest time.Time, err error) {

@@ -17,8 +17,10 @@ import (
 // application set aside, and wraps its key anew.
 func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	switch {
-	case o.Aside != NotAside:
-		return t.setAside(ctx, a, o.Aside)
+	case o.Bounce != nil:
+		return t.storeBounce(ctx, a, *o.Bounce)
+	case o.Application:
+		return t.storeApplication(ctx, a)
 	case a.From == nil && a.claim.Release != "":
 		return t.storeAnswer(ctx, a, o)
 	}
@@ -234,25 +236,41 @@ func (t *tx) seenBefore(ctx context.Context, a *Arrival) (string, error) {
 	return fmt.Sprintf(", in #%d.", *number), nil
 }
 
-// setAside keeps an arrival that makes no case.
-func (t *tx) setAside(ctx context.Context, a *Arrival, why Aside) error {
-	if len(a.files) > 0 {
-		return errors.New("files were taken out of an arrival that makes no case")
+// setAside keeps an arrival that makes no case, as it came and no more.
+func (t *tx) setAside(ctx context.Context, a *Arrival, why string) error {
+	if _, err := t.Exec(ctx, `DELETE FROM file WHERE arrival = $1`, a.ID); err != nil {
+		return fmt.Errorf("set an arrival aside: %w", err)
 	}
-	if err := t.closeArrival(ctx, a, ""); err != nil {
+	t.note("arrival."+why, string(a.ID), nil)
+	return t.closeArrival(ctx, a, "")
+}
+
+func (t *tx) storeApplication(ctx context.Context, a *Arrival) error {
+	if err := t.setAside(ctx, a, "application"); err != nil {
 		return err
-	}
-	t.note("arrival."+string(why), string(a.ID), nil)
-	if why != Application {
-		return nil
 	}
 	return t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertAttention, Ref: "/applications"}}, "")
 }
 
+// storeBounce notes it at the delivery first, in a transaction of its own:
+// done twice it changes nothing more, left out it would be lost.
+func (t *tx) storeBounce(ctx context.Context, a *Arrival, b Bounce) error {
+	if b.Failed {
+		err := t.db.Bounced(ctx, b.Delivery, clip(b.Text, 1000))
+		if err != nil && !errors.Is(err, disclosure.ErrNotFound) {
+			return err
+		}
+	}
+	return t.setAside(ctx, a, "bounce")
+}
+
 // storeAnswer keeps what a distributor answered, in that distributor's lane of
-// the release.
+// the release. As with a bounce, the delivery's row comes first.
 func (t *tx) storeAnswer(ctx context.Context, a *Arrival, o Opened) error {
 	release := a.claim.Release
+	if err := t.db.Answered(ctx, a.claim.Delivery); err != nil && !errors.Is(err, disclosure.ErrNotFound) {
+		return err
+	}
 	files := make([]disclosure.FileID, 0, len(a.files))
 	for _, f := range a.files {
 		files = append(files, f.ID)
@@ -263,11 +281,6 @@ func (t *tx) storeAnswer(ctx context.Context, a *Arrival, o Opened) error {
 	}})
 	if err != nil {
 		return err
-	}
-	// The delivery's row: only when an answer came first is written here.
-	_, err = t.Exec(ctx, `UPDATE delivery SET answered = coalesce(answered, $2) WHERE id = $1`, a.claim.Delivery, t.now)
-	if err != nil {
-		return fmt.Errorf("note the answer: %w", err)
 	}
 	t.note("release.answered", string(release), nil)
 	if err := t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertMessage, Ref: "/releases/" + string(release)}}, ""); err != nil {

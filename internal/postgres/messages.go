@@ -351,6 +351,9 @@ func (db *DB) SendDue(ctx context.Context, by disclosure.Caller, send func(conte
 		}
 		found = true
 		c, err := t.loadCase(ctx, owner, false)
+		if errors.Is(err, vault.ErrOpen) {
+			return t.giveUp(ctx, id, owner)
+		}
 		if err != nil {
 			return err
 		}
@@ -359,6 +362,9 @@ func (db *DB) SendDue(ctx context.Context, by disclosure.Caller, send func(conte
 			return fmt.Errorf("read a reply: %w", err)
 		}
 		m, err := pgx.CollectExactlyOneRow(rows, t.scanMessage)
+		if errors.Is(err, vault.ErrOpen) {
+			return t.giveUp(ctx, id, owner)
+		}
 		if err != nil {
 			return fmt.Errorf("read a reply: %w", err)
 		}
@@ -389,6 +395,17 @@ func (t *tx) sendReply(ctx context.Context, c *disclosure.Case, m storedMessage,
 		return err
 	}
 	return err
+}
+
+// giveUp fails a reply whose sealed text was altered, so that it keeps no
+// other from leaving.
+func (t *tx) giveUp(ctx context.Context, id disclosure.MessageID, c disclosure.CaseID) error {
+	t.db.log.Error("a reply does not open; it is not sent", "message", string(id), "case", string(c))
+	if _, err := t.Exec(ctx, `UPDATE message SET state = 'failed', leaves_at = NULL WHERE id = $1`, id); err != nil {
+		return fmt.Errorf("give a reply up: %w", err)
+	}
+	t.note("message.failed", string(c), nil)
+	return t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertAttention, Ref: "/health"}}, "")
 }
 
 // errSend marks what came from the callback, and not from the database.
