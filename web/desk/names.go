@@ -77,6 +77,7 @@ const (
 	FieldSession     = "session"
 	FieldPolicy      = "policy"
 	FieldDo          = "do"
+	FieldThen        = "then" // where to go on after saving a notice: "preview", or empty
 	FieldHolder      = "holder"
 	FieldSlot        = "slot"
 	FieldMail        = "mail"

@@ -128,7 +128,7 @@ func NoticeForm(r disclosure.ReleaseID, n disclosure.NoticeID, do string) string
 
 // The forms of a notice.
 const (
-	NoticeSave    = "save"    // version, subject, text, send_at
+	NoticeSave    = "save"    // version, subject, text, send_at, then (preview: go on to that page)
 	NoticeRedraft = "redraft" // version: text from the template again
 	NoticePreview = "preview" // GET: page, byte for byte
 	NoticeRaw     = "raw"     // GET: the bytes, as attachment

@@ -128,6 +128,7 @@ type NoticeTexts struct {
 	BodyHint             string
 	SendAtField          string
 	Save                 string
+	SavePreview          string
 	Redraft              string
 	RedraftHint          string
 	Preview              string
@@ -340,6 +341,7 @@ var englishNotice = NoticeTexts{
 	BodyHint:             "Not re-wrapped. Patches are attached from the release.",
 	SendAtField:          "Planned for (UTC)",
 	Save:                 "Save the draft",
+	SavePreview:          "Save and preview byte for byte",
 	Redraft:              "Draft it again from the template",
 	RedraftHint:          "What was edited here is lost.",
 	Preview:              "Preview byte for byte",
