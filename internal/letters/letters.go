@@ -306,3 +306,7 @@ func sentence(items []string) string {
 	}
 	return strings.Join(items[:len(items)-1], ", ") + " and " + items[len(items)-1]
 }
+
+// Receipt is the one automatic answer to a mail: fixed, and without a word of
+// what came.
+func (l *Letters) Receipt(lang string, a Answer) (Letter, error) { return l.render(lang, "receipt", a) }

@@ -1,0 +1,177 @@
+package work
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"postern/internal/disclosure"
+	"postern/internal/letters"
+	"postern/internal/mail"
+	"postern/internal/pgp"
+	"postern/internal/postgres"
+	"postern/internal/smtp"
+)
+
+// mail reads a mail as it was received: whose it is, whether it says what
+// became of one of ours, and what it says.
+func (r *reader) mail(ctx context.Context, raw []byte) error {
+	claim, rcpt, err := r.claim(ctx, raw)
+	if err != nil {
+		return err
+	}
+	m, err := r.twice(func(ring pgp.Ring) (*mail.Message, error) {
+		return mail.Read(ctx, raw, ring, r.w.c.DB.Now(), r.w.c.Limits)
+	})
+	if err != nil {
+		return err
+	}
+	r.title = meaningfulSubject(m.Subject)
+	r.name, r.address = sender(m)
+	r.mailID = m.Outer.MessageID
+	r.message(m)
+	if b, ok := mail.ReadBounce(raw, rcpt); ok {
+		return r.bounced(ctx, b, claim)
+	}
+	if r.a.From != nil || claim.Known {
+		return nil
+	}
+	if isApplication(m.Subject) {
+		r.aside = postgres.Application
+	}
+	if !m.Automatic.Is() && r.fromSomebody() {
+		r.receipt = &receipt{to: r.address, inReplyTo: m.Outer.MessageID}
+	}
+	return nil
+}
+
+// fromSomebody is false for mail with the null return path, which nothing may
+// answer (RFC 3834 §2).
+func (r *reader) fromSomebody() bool {
+	if r.address == "" {
+		return false
+	}
+	e := r.a.Header.Envelope
+	return e == nil || r.a.Channel == disclosure.ByFetch || e.From != ""
+}
+
+// maxClaims bounds how many tokens of one mail are looked up.
+const maxClaims = 10
+
+// claim finds the lane a mail belongs to by the token in an address of ours it
+// was sent to. rcpt is that address, for reading a bounce.
+func (r *reader) claim(ctx context.Context, raw []byte) (claim postgres.Claim, rcpt string, err error) {
+	var to []string
+	if e := r.a.Header.Envelope; e != nil {
+		to = e.To
+	}
+	h := mail.ReadHeader(raw)
+	to = append(to[:len(to):len(to)], strings.Split(h.To, ",")...)
+	if b, ok := mail.ReadBounce(raw, ""); ok && b.Token != "" {
+		to = append(to, "bounce+"+b.Token+"@localhost")
+	}
+	tried := 0
+	for _, addr := range to {
+		token, ok := mail.FindToken(addr)
+		if !ok || tried == maxClaims {
+			continue
+		}
+		tried++
+		c, err := r.a.Claim(ctx, token)
+		if err != nil {
+			return claim, rcpt, ours{fmt.Errorf("look a token up: %w", err)}
+		}
+		if c.Known {
+			return c, addr, nil
+		}
+	}
+	if len(to) > 0 {
+		rcpt = to[0]
+	}
+	return claim, rcpt, nil
+}
+
+// bounced notes what a notification says about a mail of ours. One that names
+// none stays an ordinary arrival: anybody can write a notification.
+func (r *reader) bounced(ctx context.Context, b mail.Bounce, claim postgres.Claim) error {
+	var words []string
+	for _, x := range b.Recipients {
+		words = append(words, strings.TrimSpace(x.Action+" "+x.Status+" "+x.Detail))
+	}
+	text := strings.Join(words, "; ")
+	if text == "" {
+		text = firstLine(r.text.String())
+	}
+	failed := b.Failed() || len(b.Recipients) == 0
+	switch {
+	case claim.Delivery != "":
+		r.aside = postgres.Bounce
+		if !failed {
+			return nil // late is not lost
+		}
+		if err := r.w.c.DB.Bounced(ctx, claim.Delivery, text); err != nil {
+			return ours{fmt.Errorf("note a bounce: %w", err)}
+		}
+	case claim.Known && failed:
+		r.problem("A mail of ours in this lane came back: " + text)
+	}
+	return nil
+}
+
+// sender is who a mail says it is from. It is not proven.
+func sender(m *mail.Message) (name, address string) {
+	address = m.Outer.FromAddress
+	if a, err := mail.ParseAddress(m.Outer.From); err == nil {
+		name = a.Name
+	}
+	return cleanTitle(name), address
+}
+
+// receipt is the fixed answer to one mail.
+type receipt struct {
+	to        string
+	inReplyTo string
+}
+
+// acknowledge sends the fixed answer, at most once an address and day. That it
+// could not be sent is no reason to do anything again.
+func (w *Work) acknowledge(ctx context.Context, r receipt) {
+	err := func() error {
+		may, err := w.c.DB.MayAcknowledge(ctx, by("receipts"), r.to)
+		if err != nil || !may {
+			return err
+		}
+		policy, from, err := w.sender(ctx)
+		if err != nil {
+			return err
+		}
+		if strings.EqualFold(bareAddress(from), bareAddress(r.to)) {
+			return nil // our own
+		}
+		letter, err := w.c.Letters.Receipt(policy.Project.Language, letters.Answer{
+			Project: policy.Project, Contact: policy.Contact.Address, URL: w.c.GateURL, Ack: policy.Ack.Within.Words(),
+		})
+		if err != nil {
+			return err
+		}
+		outer := mail.Outer{
+			From: from, To: r.to, Date: w.c.DB.Now(), MessageID: w.messageID("", from), Subject: letter.Subject,
+			InReplyTo: r.inReplyTo, AutoSubmitted: mail.AutoReplied,
+		}
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		// The null return path: no answer to this answer (RFC 3834 §3.3).
+		out := w.c.Sender.Send(ctx, smtp.Envelope{To: bareAddress(r.to)}, func(to io.Writer) error {
+			return mail.WriteText(to, outer, letter.Text)
+		}, nil)
+		if out.State != smtp.Sent {
+			return fmt.Errorf("the mail server answered with %d", out.Code)
+		}
+		return nil
+	}()
+	if err != nil && !quiet(err) {
+		w.c.Log.Warn("the fixed answer to a mail was not sent", "error", err)
+	}
+}
