@@ -17,7 +17,7 @@ type Brief struct {
 	Versions   []Version
 	Patches    []PatchBrief
 	Sharing    string // what may be shared, private audiences
-	URL        string // of the gate, without trailing slash
+	URL        string // of the gate, without trailing slash; set by the caller of Release.Brief
 	Urgent     bool
 	Reason     string // never filled for the public
 }

@@ -2,7 +2,6 @@ package disclosure
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -10,9 +9,10 @@ import (
 // template given it cannot print the rest. The public learns the date, the
 // number and the severities ahead of the day; reporters the date; distributors
 // everything but what stays in the team; and everybody the advisory on the day.
+// URL is left to whoever knows where the gate is.
 func (r *Release) Brief(a Audience) Brief {
 	p := r.Policy.orEmpty()
-	b := Brief{Audience: a, Project: p.Project, Contact: p.Contact.Address, At: r.At, Zone: r.Zone, URL: strings.TrimSuffix(p.Project.URL, "/")}
+	b := Brief{Audience: a, Project: p.Project, Contact: p.Contact.Address, At: r.At, Zone: r.Zone}
 	if r.State == CalledOff {
 		b.At = time.Time{} // there is no hour any more
 	}

@@ -25,7 +25,7 @@ var may = map[string][]Audience{
 	"Contact":                   audiences,
 	"At":                        audiences,
 	"Zone":                      audiences,
-	"URL":                       audiences,
+	"URL":                       nil, // the gate's address is put in by the caller
 	"Count":                     {ToAnnounceAhead, ToDistributors, ToAnnounce, ToOSS},
 	"Severities":                {ToAnnounceAhead, ToDistributors, ToAnnounce, ToOSS},
 	"Versions.Series":           {ToAnnounceAhead, ToDistributors, ToAnnounce, ToOSS},
