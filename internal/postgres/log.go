@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // entry is one row for the log, not yet chained.
@@ -78,19 +80,18 @@ func (t *tx) appendLog(ctx context.Context) error {
 	if err := t.QueryRow(ctx, `SELECT n, hash FROM log_head FOR UPDATE`).Scan(&n, &prev); err != nil {
 		return fmt.Errorf("lock the log's head: %w", err)
 	}
+	batch := &pgx.Batch{}
 	for i, e := range t.log {
 		n++
 		hash := chain(prev, n, t.now, t.by.Name, string(t.by.Member), e.kind, e.object, toVault, sealed[i])
-		_, err := t.Exec(ctx, `INSERT INTO log (n, at, actor, member, type, object, vault, sealed, prev, hash)
+		batch.Queue(`INSERT INTO log (n, at, actor, member, type, object, vault, sealed, prev, hash)
 			VALUES ($1, $2, $3, nullif($4, ''), $5, $6, $7, $8, $9, $10)`,
 			n, t.now, t.by.Name, t.by.Member, e.kind, e.object, toVault, sealed[i], prev, hash)
-		if err != nil {
-			return fmt.Errorf("append to the log: %w", err)
-		}
 		prev = hash
 	}
-	if _, err := t.Exec(ctx, `UPDATE log_head SET n = $1, hash = $2`, n, prev); err != nil {
-		return fmt.Errorf("move the log's head: %w", err)
+	batch.Queue(`UPDATE log_head SET n = $1, hash = $2`, n, prev)
+	if err := t.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("append to the log: %w", err)
 	}
 	return nil
 }

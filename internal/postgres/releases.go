@@ -107,6 +107,7 @@ func (t *tx) loadRelease(ctx context.Context, id disclosure.ReleaseID, l lock) (
 	if err != nil {
 		return nil, err
 	}
+	t.keys[string(id)] = key
 	var b releaseBody
 	if err := openJSON(key, t.db.aad("release", "body", string(id), string(id), keyVersion), sealed, &b); err != nil {
 		return nil, err
