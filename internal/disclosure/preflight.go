@@ -66,7 +66,7 @@ func (r *Release) missingFor(what Preflight, n *Notice, facts Facts, now time.Ti
 	}
 	faults = append(faults, facts.Unusable...)
 	if what == ToSend {
-		if len(facts.Recipients) == 0 {
+		if len(facts.Recipients) == 0 && n.Audience != ToReporters { // who may all be reached by mailbox alone
 			faults = append(faults, Fault{field + "/recipients", "There is nobody to send it to."})
 		}
 		faults = append(faults, r.sendFaults(n, now)...)
