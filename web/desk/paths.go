@@ -31,6 +31,9 @@ const (
 	PathDemoTime     = "/demo/time" // POST step = 1h | 1d | 7d, or to
 )
 
+// PathCasePattern is the route of a case and, with more behind it, of its parts.
+const PathCasePattern = "/cases/{n}"
+
 // CasePath is GET /cases/{n}.
 func CasePath(number int) string { return fmt.Sprintf("/cases/%d", number) }
 
