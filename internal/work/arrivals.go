@@ -67,9 +67,10 @@ type reader struct {
 	name     string
 	address  string
 
-	mailID  string
-	aside   postgres.Aside
-	receipt *receipt
+	mailID      string
+	application bool
+	bounce      *postgres.Bounce
+	receipt     *receipt
 }
 
 // foundFile lies in memory, or where it stands in the body.
@@ -96,8 +97,8 @@ func (r *reader) open(ctx context.Context) (postgres.Opened, error) {
 	case err != nil:
 		r.problem("It could not be read: " + err.Error() + ".")
 	}
-	if r.aside != postgres.NotAside {
-		return postgres.Opened{Aside: r.aside}, nil // the original is kept, and all that is in it
+	if r.application || r.bounce != nil { // the original is kept, and all that is in it
+		return postgres.Opened{Application: r.application, Bounce: r.bounce}, nil
 	}
 	for i, f := range r.files {
 		src := io.Reader(bytes.NewReader(f.bytes))
@@ -171,7 +172,7 @@ func (r *reader) read(ctx context.Context) (err error) {
 	}()
 	h := r.a.Header
 	if r.a.Kind == disclosure.ArrivalApplication {
-		r.aside = postgres.Application
+		r.application = true
 		return nil
 	}
 	if len(h.Key) > 0 {

@@ -33,13 +33,14 @@ func (r *reader) mail(ctx context.Context, raw []byte) error {
 	r.mailID = m.Outer.MessageID
 	r.message(m)
 	if b, ok := mail.ReadBounce(raw, rcpt); ok {
-		return r.bounced(ctx, b, claim)
+		r.bounced(b, claim)
+		return nil
 	}
 	if r.a.From != nil || claim.Known {
 		return nil
 	}
 	if isApplication(m.Subject) {
-		r.aside = postgres.Application
+		r.application = true
 	}
 	if !m.Automatic.Is() && r.fromSomebody() {
 		r.receipt = &receipt{to: r.address, inReplyTo: m.Outer.MessageID}
@@ -95,7 +96,7 @@ func (r *reader) claim(ctx context.Context, raw []byte) (claim postgres.Claim, r
 
 // bounced notes what a notification says about a mail of ours. One that names
 // none stays an ordinary arrival: anybody can write a notification.
-func (r *reader) bounced(ctx context.Context, b mail.Bounce, claim postgres.Claim) error {
+func (r *reader) bounced(b mail.Bounce, claim postgres.Claim) {
 	var words []string
 	for _, x := range b.Recipients {
 		words = append(words, strings.TrimSpace(x.Action+" "+x.Status+" "+x.Detail))
@@ -107,17 +108,10 @@ func (r *reader) bounced(ctx context.Context, b mail.Bounce, claim postgres.Clai
 	failed := b.Failed() || len(b.Recipients) == 0
 	switch {
 	case claim.Delivery != "":
-		r.aside = postgres.Bounce
-		if !failed {
-			return nil // late is not lost
-		}
-		if err := r.w.c.DB.Bounced(ctx, claim.Delivery, text); err != nil {
-			return ours{fmt.Errorf("note a bounce: %w", err)}
-		}
+		r.bounce = &postgres.Bounce{Delivery: claim.Delivery, Failed: failed, Text: text}
 	case claim.Known && failed:
 		r.problem("A mail of ours in this lane came back: " + text)
 	}
-	return nil
 }
 
 // sender is who a mail says it is from. It is not proven.
