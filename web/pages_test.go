@@ -65,6 +65,16 @@ func checkPage(t *testing.T, doc *html.Node, public bool) {
 	}
 }
 
+// TestVisible: what turns text around is written out wherever a stranger's text
+// is printed at the desk.
+func TestVisible(t *testing.T) {
+	for _, p := range deskPages() {
+		if b := render(t, p); bytes.Contains(b, []byte("\u202e")) && p.name != "desk-notice-draft" { // there it is being edited
+			t.Errorf("%s prints a right-to-left override as it stands", p.name)
+		}
+	}
+}
+
 func checkElement(t *testing.T, n *html.Node, ids map[string]int, labels map[string]bool, public bool) {
 	for _, a := range n.Attr {
 		if a.Key == "style" || strings.HasPrefix(a.Key, "on") {

@@ -889,7 +889,7 @@ func titleOr(title, otherwise string) string {
 	if title == "" {
 		return otherwise
 	}
-	return title
+	return ui.Visible(title)
 }
 
 var _ = templruntime.GeneratedTemplate

@@ -15,6 +15,7 @@ func (v CaseView) messages() []MessageView {
 	for _, l := range v.Lanes {
 		if v.Lane.Kind == "" || v.Lane == l.Lane {
 			for _, m := range l.Messages {
+				m.Author = ui.Visible(m.Author)
 				if m.Reader == "" {
 					m.Reader = l.Reader
 				}

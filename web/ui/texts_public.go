@@ -133,7 +133,7 @@ var englishMailbox = MailboxTexts{
 	MessagesNone:    "We have not written yet.",
 	Ours:            "From the team",
 	Yours:           "From you",
-	YoursText:       "%s, and %d more files",
+	YoursText:       "%s · files: %d",
 	YoursSize:       "Size",
 	YoursDigest:     "SHA-256",
 	YoursNote:       "We do not keep what you wrote where this page could read it. Compare the digest with your own copy.",

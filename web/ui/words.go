@@ -182,3 +182,33 @@ func Urgency(c disclosure.Clock, now time.Time) string {
 	}
 	return "calm"
 }
+
+// Visible is a stranger's text as it may be shown: characters that turn the
+// direction of text around, and control characters, are written out, so that
+// "gpj.exe" cannot read as something else. Line ends and tabs stay.
+func Visible(text string) string {
+	if !strings.ContainsFunc(text, invisible) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if invisible(r) {
+			fmt.Fprintf(&b, "⟨U+%04X⟩", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func invisible(r rune) bool {
+	switch {
+	case r == '\n' || r == '\r' || r == '\t':
+		return false
+	case r < 0x20, r >= 0x7f && r < 0xa0:
+		return true
+	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r >= 0xe0000 && r <= 0xe007f:
+		return true
+	}
+	return false
+}
