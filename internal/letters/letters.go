@@ -252,7 +252,7 @@ var funcs = template.FuncMap{
 		switch a.Effect {
 		case disclosure.Affects:
 			if a.Versions != "" {
-				return "affected: " + a.Versions
+				return "affected (" + a.Versions + ")"
 			}
 			return "affected"
 		case disclosure.Unaffected:

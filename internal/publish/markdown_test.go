@@ -10,7 +10,7 @@ func TestMarkdown(t *testing.T) {
 		{"paragraph", "Two *words*.", "<p>Two <em>words</em>.</p>", ""},
 		{"headings begin at h3", "# Top\n\n###### Deep", "<h3>Top</h3>", "<h1"},
 		{"deep headings end at h6", "###### Deep", "<h6>Deep</h6>", "<h8"},
-		{"raw HTML is left out", "<script>alert(1)</script>x", "x", "script"},
+		{"raw HTML is left out", "<script>alert(1)</script>\n\nx", "<p>x</p>", "script"},
 		{"inline handlers are left out", `<a href="https://x.example" onclick="a()">x</a>`, "x", "onclick"},
 		{"images are not fetched", "![x](https://evil.example/p.png)", "", "<img"},
 		{"script links lead nowhere", "[x](javascript:alert(1))", "x", "javascript"},
