@@ -16,23 +16,38 @@ import (
 // documents wait for a key.
 const renewAgain = time.Hour
 
-// Render makes the documents of an edition, signed ones too while the vault is
-// unlocked. It is what PublishSite and Publish are given.
-func (w *Work) Render(ctx context.Context) (func(disclosure.Edition) ([]disclosure.Document, error), error) {
-	render, _, err := w.render(ctx)
-	return render, err
+// Renderer renders as this process can: without Sign while the vault is locked.
+func (w *Work) Renderer(ctx context.Context) (publish.Renderer, error) {
+	r, _, err := w.renderer(ctx)
+	return r, err
 }
 
-func (w *Work) render(ctx context.Context) (render func(disclosure.Edition) ([]disclosure.Document, error), by string, err error) {
-	r := publish.Renderer{Version: w.c.Version, Now: w.c.DB.Now, Demo: w.c.Demo}
+// Render makes the documents of an edition; it is what PublishSite and Publish
+// are given.
+func (w *Work) Render(ctx context.Context) (func(disclosure.Edition) ([]disclosure.Document, error), error) {
+	r, err := w.Renderer(ctx)
+	return r.Render, err
+}
+
+func (w *Work) renderer(ctx context.Context) (r publish.Renderer, signedBy string, err error) {
+	r = publish.Renderer{Version: w.c.Version, Now: w.c.DB.Now, Demo: w.c.Demo}
 	_, signer, err := w.keys.get(ctx)
 	if err != nil && !errors.Is(err, vault.ErrLocked) {
-		return nil, "", err
+		return r, "", err
 	}
 	if signer != nil {
 		r.Sign = func(text []byte, now time.Time) ([]byte, error) { return pgp.ClearSign(text, signer, now) }
 	}
-	return r.Render, signingPrint(signer), nil
+	return r, signingPrint(signer), nil
+}
+
+// PublishSite renders the site now: after a policy was applied or a key changed.
+func (w *Work) PublishSite(ctx context.Context, by disclosure.Caller) error {
+	r, err := w.Renderer(ctx)
+	if err != nil {
+		return err
+	}
+	return w.c.DB.PublishSite(ctx, by, r.Render)
 }
 
 // renew renders the site again when a document is due, or was rendered by
@@ -47,7 +62,7 @@ func (w *Work) renew(ctx context.Context) (int, error) {
 	}
 	w.site.Lock()
 	defer w.site.Unlock()
-	render, signer, err := w.render(ctx)
+	r, signer, err := w.renderer(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -58,7 +73,7 @@ func (w *Work) renew(ctx context.Context) (int, error) {
 	if _, err := w.c.DB.CurrentPolicy(ctx); errors.Is(err, disclosure.ErrNotFound) {
 		return 0, nil // nothing to publish before there is a policy
 	}
-	if err := w.c.DB.PublishSite(ctx, by("site"), render); err != nil {
+	if err := w.c.DB.PublishSite(ctx, by("site"), r.Render); err != nil {
 		return 0, fmt.Errorf("render the site: %w", err)
 	}
 	w.Stats.Rendered.Add(1)
