@@ -264,15 +264,11 @@ func (t *tx) lockTelling(ctx context.Context) ([]disclosure.ReleaseID, error) {
 
 // listed is an entry as approvals bind it; empty when it is not on the list.
 func (t *tx) listed(ctx context.Context, id disclosure.DistributorID) (string, error) {
-	list, err := t.distributorRecipients(ctx)
-	if err != nil {
+	list, err := t.distributorRecipients(ctx, id)
+	if err != nil || len(list) == 0 {
 		return "", err
 	}
-	i := slices.IndexFunc(list, func(r disclosure.Recipient) bool { return r.Distributor == id })
-	if i < 0 {
-		return "", nil
-	}
-	return listEntry(list[i]), nil
+	return listEntry(list[0]), nil
 }
 
 // dropApprovals takes back those of notices to distributors that are not being

@@ -73,7 +73,8 @@ func (db *DB) openRecipient(desk vault.Key, id disclosure.DistributorID, sealed 
 	return r, nil
 }
 
-func (t *tx) distributorRecipients(ctx context.Context) ([]disclosure.Recipient, error) {
+// distributorRecipients are all on the list, or the one that is named.
+func (t *tx) distributorRecipients(ctx context.Context, one disclosure.DistributorID) ([]disclosure.Recipient, error) {
 	desk, err := t.db.deskKey()
 	if err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func (t *tx) distributorRecipients(ctx context.Context) ([]disclosure.Recipient,
 	rows, err := t.Query(ctx, `SELECT x.id, x.sealed, (SELECT count(*) FROM distributor_key k WHERE k.distributor = x.id),
 			ARRAY(SELECT k.sealed FROM distributor_key k WHERE k.distributor = x.id AND k.removed IS NULL ORDER BY k.id),
 			ARRAY(SELECT k.id FROM distributor_key k WHERE k.distributor = x.id AND k.removed IS NULL ORDER BY k.id)
-		FROM distributor x WHERE x.revoked IS NULL ORDER BY x.id`)
+		FROM distributor x WHERE x.revoked IS NULL AND ($1 = '' OR x.id = $1) ORDER BY x.id`, string(one))
 	if err != nil {
 		return nil, fmt.Errorf("read the directory: %w", err)
 	}

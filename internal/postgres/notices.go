@@ -187,7 +187,7 @@ func (t *tx) cancelVoid(ctx context.Context, lr *loadedRelease) error {
 func (t *tx) recipients(ctx context.Context, r *disclosure.Release, a disclosure.Audience) ([]disclosure.Recipient, error) {
 	switch a {
 	case disclosure.ToDistributors:
-		return t.distributorRecipients(ctx)
+		return t.distributorRecipients(ctx, "")
 	case disclosure.ToReporters:
 		return reporterRecipients(r), nil
 	case disclosure.ToAnnounce, disclosure.ToAnnounceAhead:
