@@ -65,6 +65,10 @@ const (
 	FieldSendAt   = "send_at"
 	FieldDigest   = "digest"
 	FieldDelivery = "delivery"
+	FieldList     = "list" // hidden: digest of the recipients shown
+
+	FieldSignature = "signature"
+	FieldPassNow   = "password_now"
 
 	FieldAddress     = "address"
 	FieldGroup       = "group"

@@ -117,6 +117,8 @@ const (
 	ReleaseBegin      = "begin"        // version: the day's runbook
 	ReleasePublish    = "publish"      // page; version, typed
 	ReleaseDraft      = "draft"        // version, audience: makes the notice from the templates
+	ReleaseConfirm    = "confirm"      // a second member agrees to publishing
+	ReleaseLedger     = "ledger"       // GET: fragment
 )
 
 // NoticePath is GET /releases/{id}/notices/{id}.
@@ -137,7 +139,8 @@ const (
 	NoticeRaw     = "raw"     // GET: the bytes, as attachment
 	NoticeFreeze  = "freeze"  // version
 	NoticeThaw    = "thaw"    // version: back to draft
-	NoticeApprove = "approve" // version, digest
+	NoticeSign    = "sign"    // multipart: version, signature (pasted) or file: a releaser's detached signature
+	NoticeApprove = "approve" // version, digest, list
 	NoticeSend    = "send"    // page; version, digest, typed
 	NoticeResend  = "resend"  // delivery: an uncertain one again, with the same Message-ID
 	NoticeSettle  = "settle"  // delivery: an uncertain one has arrived, by what the recipient says
@@ -154,13 +157,15 @@ func DistributorPath(id disclosure.DistributorID) string {
 	return PathDistributors + "/" + string(id)
 }
 
-// MemberForm is where a member's form goes: POST /members/{id}/{roles|disable|enable|reset}.
+// MemberForm is where a member's form goes: POST /members/{id}/{roles|disable|enable|reset},
+// and …/{add-key (key)|remove-key (fingerprint)} for the certificates a releaser signs notices with.
 func MemberForm(id disclosure.MemberID, do string) string {
 	return PathMembers + "/" + string(id) + "/" + do
 }
 
 // AccountForm is where the account's forms go: zone, key, alerts, password,
-// end-session.
+// end-session. Password: password_now,
+// password, password_again.
 func AccountForm(do string) string { return PathAccount + "/" + do }
 
 // MailPath is GET /outbox/{name}.

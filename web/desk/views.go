@@ -264,13 +264,23 @@ type NoticeView struct {
 	Form       NoticeDraftForm
 	Problems   []Missing // preflight: unusable keys by name, and what else blocks
 	Recipients []RecipientRow
-	Count      int  // of recipients
-	Named      bool // stepped up: Recipients carry names
-	Needed     int  // approvals the policy asks for
-	Approved   bool // by this caller, for these bytes and this list
+	Count      int       // of recipients
+	List       string    // digest of the recipients; an approval binds to it
+	Listed     bool      // this caller may read the list
+	Named      bool      // stepped up: Recipients carry names
+	Sign       *SignView // a person has to sign, or has signed, the frozen bytes
+	Needed     int       // approvals the policy asks for
+	Approved   bool      // by this caller, for these bytes and this list
 	CanRelease bool
 	Ledger     []LedgerRow
 	Refresh    string
+}
+
+// SignView is how a releaser signs the frozen bytes.
+type SignView struct {
+	Command string // to paste
+	File    string // name of the file that NoticeRaw sends
+	Signed  bool
 }
 
 // NoticeDraftForm is what was typed.
@@ -323,16 +333,18 @@ type SendView struct {
 // PublishView is the page of its own on which a release becomes public.
 type PublishView struct {
 	ui.Desk
-	Release   *disclosure.Release
-	Documents []DocumentRow
-	Mails     []MailRow // what is queued by it
-	Problems  []Missing
-	Name      string // what has to be typed
-	Typed     string
-	StepUp    string
-	DemoCode  string
-	Second    string // a second member has to confirm: who has, or that nobody has; empty: one is enough
-	Credits   []string
+	Release    *disclosure.Release
+	Documents  []DocumentRow
+	Mails      []MailRow // what is queued by it
+	Problems   []Missing
+	Name       string // what has to be typed
+	Typed      string
+	StepUp     string
+	DemoCode   string
+	Second     string // a second member has to confirm: who has, or that nobody has; empty: one is enough
+	CanAgree   bool   // this caller may agree, and has not
+	CanPublish bool   // the caller is a releaser
+	Credits    []string
 }
 
 // DocumentRow is one path that becomes public or changes.
@@ -447,7 +459,8 @@ type MemberRow struct {
 	Disabled bool
 	Invited  bool // has not accepted yet
 	LastSeen time.Time
-	Key      string // fingerprint for notifications; empty: none
+	Key      string   // fingerprint for notifications; empty: none
+	Signing  []string // fingerprints of the certificates notices are signed with
 	You      bool
 }
 

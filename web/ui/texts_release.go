@@ -2,6 +2,7 @@ package ui
 
 // ReleaseTexts is the pages of a release..
 type ReleaseTexts struct {
+	PublishAgree       string
 	Title              string
 	One                string
 	None               string
@@ -102,6 +103,13 @@ type ReleaseTexts struct {
 
 // NoticeTexts is the pages of a notice..
 type NoticeTexts struct {
+	SignButton           string
+	SignPaste            string
+	SignFile             string
+	SignDone             string
+	SignCommand          string
+	SignText             string
+	Sign                 string
 	Title                string
 	Audience             string
 	AudienceAhead        string
@@ -216,6 +224,7 @@ type OutboxTexts struct {
 }
 
 var englishRelease = ReleaseTexts{
+	PublishAgree:       "I agree to publishing this",
 	Title:              "Releases",
 	One:                "Release",
 	None:               "No release is planned.",
@@ -315,6 +324,13 @@ var englishRelease = ReleaseTexts{
 }
 
 var englishNotice = NoticeTexts{
+	SignButton:           "Send the signature",
+	SignPaste:            "Or its contents",
+	SignFile:             "The .asc file it wrote",
+	SignDone:             "It is signed. Another signature replaces this one.",
+	SignCommand:          "Command that signs",
+	SignText:             "Download the bytes, run this line beside them, and send what it writes.",
+	Sign:                 "Sign it with your own key",
 	Title:                "Notice",
 	Audience:             "For",
 	AudienceAhead:        "the announce list, ahead: date and severities",
