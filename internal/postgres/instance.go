@@ -66,10 +66,16 @@ type NewInstance struct {
 	Slots  []vault.Slot
 	Vault  *vault.Vault // unlocked
 	Demo   bool
+	// Moved is how far the program's time is from wall time at first; a demo
+	// begins in its past, so that its sample has a history. Zero without Demo.
+	Moved time.Duration
 }
 
 // Setup makes the database an instance's, once; a second call is refused.
 func (db *DB) Setup(ctx context.Context, by disclosure.Caller, n NewInstance) error {
+	if !n.Demo {
+		n.Moved = 0
+	}
 	err := db.transact(ctx, by, func(t *tx) error {
 		var system string
 		var timeline int64
@@ -78,8 +84,8 @@ func (db *DB) Setup(ctx context.Context, by disclosure.Caller, n NewInstance) er
 		if err != nil {
 			return fmt.Errorf("ask which cluster this is: %w", err)
 		}
-		tag, err := t.Exec(ctx, `INSERT INTO instance (id, created, demo, system_identifier, timeline, last_seen)
-			VALUES ($1, $2, $3, $4, $5, $2) ON CONFLICT DO NOTHING`, n.ID, t.now, n.Demo, system, timeline)
+		tag, err := t.Exec(ctx, `INSERT INTO instance (id, created, demo, system_identifier, timeline, last_seen, moved)
+			VALUES ($1, $2, $3, $4, $5, $2, $6) ON CONFLICT DO NOTHING`, n.ID, t.now, n.Demo, system, timeline, n.Moved)
 		if err != nil {
 			return fmt.Errorf("note the instance: %w", err)
 		}
@@ -105,6 +111,16 @@ func (db *DB) Setup(ctx context.Context, by disclosure.Caller, n NewInstance) er
 		return err
 	}
 	db.instance = n.ID
+	db.moved.Store(int64(n.Moved))
 	db.vault.Store(n.Vault)
 	return nil
+}
+
+// IsDemo reports whether the instance was made as a demo's or a test's;
+// disclosure.ErrNotFound when the database belongs to nobody yet.
+func (db *DB) IsDemo(ctx context.Context) (demo bool, err error) {
+	if err := db.pool.QueryRow(ctx, `SELECT demo FROM instance`).Scan(&demo); err != nil {
+		return false, fmt.Errorf("ask whether this is a demo: %w", unavailable(notFound(err)))
+	}
+	return demo, nil
 }
