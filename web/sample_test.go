@@ -23,7 +23,7 @@ var (
 	print1 = "94F1D3A07B6E22C8510A77DE3CB94E1F08A2D655"
 	print2 = "2C8510A77DE3CB94E1F08A2D65594F1D3A07B6E2"
 	digest = strings.Repeat("5f1e", 16)
-	armor  = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ…\n-----END PGP PUBLIC KEY BLOCK-----"
+	pasted = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ…\n-----END PGP PUBLIC KEY BLOCK-----"
 	lamp   = disclosure.Project{Name: "Lantern", URL: "https://lantern.example", Prefix: "LANTERN", Language: "en"}
 	// hostile is what a stranger may write where we print text.
 	hostile = `"><script>alert(1)</script>' onload=x <b style="x"> &amp; ` + "\u202egpj.exe"
@@ -86,6 +86,7 @@ func publicPages() []page {
 	bare.Policy = &disclosure.Policy{Version: 1, Project: lamp, Contact: disclosure.Contact{Address: "security@lantern.example"}, Ack: disclosure.Ack{Within: disclosure.Span{WorkingDays: 3}, By: "any"}}
 	bare.Key, bare.Applications = public.Key{}, false
 
+	home.Demo = true
 	report := public.ReportView{
 		Gate: gate(ui.NavReport), Readers: "the five members of the security team", Answer: disclosure.Span{Hours: 48}, Key: key,
 		MaxBytes: 25 << 20, Asks: []string{"threat-model", "ai-use", "exploited", "public", "deadline"}, Idempotency: "3f", Browser: true,

@@ -104,6 +104,7 @@ type DeskTexts struct {
 	StepLink     string
 	Problems     string
 	Digest       string
+	Shape        string
 	Size         string
 	Actions      string
 	Cut          string
@@ -251,6 +252,7 @@ var englishDesk = DeskTexts{
 	StepLink:     "Confirm with your second factor",
 	Problems:     "What stands in the way",
 	Digest:       "SHA-256",
+	Shape:        "The bytes",
 	Size:         "Size",
 	Actions:      "Actions",
 	Cut:          "The rest is not shown here. The digest is of the whole.",
