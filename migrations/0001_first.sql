@@ -422,6 +422,8 @@ CREATE TABLE alert (
     message_id text NOT NULL
 );
 CREATE INDEX alert_due ON alert (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX alert_waiting ON alert (member, kind, ref) WHERE next_at IS NOT NULL;
+CREATE INDEX alert_made ON alert (made);
 
 -- The log. Append-only for everybody but the owner; hash-chained over ciphertext.
 CREATE TABLE log (

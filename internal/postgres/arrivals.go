@@ -155,7 +155,7 @@ func (t *tx) openArrival(ctx context.Context, a *Arrival, encapsulation, header 
 			return err
 		}
 	}
-	if a.Body, err = t.arrivalBody(ctx, a.meta, key); err != nil {
+	if a.Body, err = newArrivalBody(ctx, t, a.meta, key); err != nil {
 		return err
 	}
 	if damaged == nil {
@@ -358,22 +358,20 @@ func (db *DB) Original(ctx context.Context, by disclosure.Caller, id disclosure.
 	if err != nil {
 		return err
 	}
-	return db.read(ctx, by, func(t *tx) error {
-		body, err := t.arrivalBody(ctx, meta, key)
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(w, body); err != nil {
-			return fmt.Errorf("read arrival %s: %w", id, err)
-		}
-		return nil
-	})
+	body, err := newArrivalBody(ctx, db.pool, meta, key)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, body); err != nil {
+		return fmt.Errorf("read arrival %s: %w", id, err)
+	}
+	return nil
 }
 
 // arrivalBody is a body to be read and sought in; one chunk is in memory.
 type arrivalBody struct {
 	ctx    context.Context
-	t      *tx
+	q      queryer
 	meta   vault.ArrivalMeta
 	key    vault.Key
 	chunks int
@@ -383,10 +381,10 @@ type arrivalBody struct {
 	buf    []byte
 }
 
-func (t *tx) arrivalBody(ctx context.Context, meta vault.ArrivalMeta, key vault.Key) (*arrivalBody, error) {
-	b := &arrivalBody{ctx: ctx, t: t, meta: meta, key: key, size: -1, n: -1}
-	if err := t.QueryRow(ctx, `SELECT count(*) FROM arrival_chunk WHERE arrival = $1`, meta.ID).Scan(&b.chunks); err != nil {
-		return nil, fmt.Errorf("count the chunks of an arrival: %w", err)
+func newArrivalBody(ctx context.Context, q queryer, meta vault.ArrivalMeta, key vault.Key) (*arrivalBody, error) {
+	b := &arrivalBody{ctx: ctx, q: q, meta: meta, key: key, size: -1, n: -1}
+	if err := q.QueryRow(ctx, `SELECT count(*) FROM arrival_chunk WHERE arrival = $1`, meta.ID).Scan(&b.chunks); err != nil {
+		return nil, fmt.Errorf("count the chunks of an arrival: %w", unavailable(err))
 	}
 	return b, nil
 }
@@ -401,12 +399,12 @@ func (b *arrivalBody) chunk(n int) error {
 		return nil
 	}
 	var sealed []byte
-	err := b.t.QueryRow(b.ctx, `SELECT sealed FROM arrival_chunk WHERE arrival = $1 AND n = $2`, b.meta.ID, n).Scan(&sealed)
+	err := b.q.QueryRow(b.ctx, `SELECT sealed FROM arrival_chunk WHERE arrival = $1 AND n = $2`, b.meta.ID, n).Scan(&sealed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return vault.ErrOpen
 	}
 	if err != nil {
-		return fmt.Errorf("read chunk %d of an arrival: %w", n, err)
+		return fmt.Errorf("read chunk %d of an arrival: %w", n, unavailable(err))
 	}
 	final := n == b.chunks-1
 	buf, err := vault.OpenArrivalChunk(b.key, b.meta, n, final, sealed)

@@ -33,11 +33,15 @@ func (db *DB) StoreFile(ctx context.Context, by disclosure.Caller, c disclosure.
 			f, err = t.storeFile(ctx, "", r, label, mediaType, "", body)
 			return err
 		}
-		k, err := t.lockCase(ctx, c)
-		if err != nil {
+		// The case is locked only once the bytes are here, however slowly they come.
+		if _, err := t.visibleCase(ctx, c, false); err != nil {
 			return err
 		}
 		if f, err = t.storeFile(ctx, c, "", label, mediaType, "", body); err != nil {
+			return err
+		}
+		k, err := t.lockCase(ctx, c)
+		if err != nil {
 			return err
 		}
 		if err := k.AddFile(f, by, t.now); err != nil {
@@ -121,13 +125,17 @@ func (t *tx) readFile(ctx context.Context, owner string, id disclosure.FileID, w
 	if !ok {
 		return errors.New("read a file: the key of its owner was not opened")
 	}
-	r := key.OpenBlob(t.db.aad("file_chunk", "sealed", string(id), owner, 1), func(n int) ([]byte, error) {
+	return t.db.readBlob(ctx, t, key, owner, id, w)
+}
+
+func (db *DB) readBlob(ctx context.Context, q queryer, key vault.Key, owner string, id disclosure.FileID, w io.Writer) error {
+	r := key.OpenBlob(db.aad("file_chunk", "sealed", string(id), owner, 1), func(n int) ([]byte, error) {
 		var sealed []byte
-		err := t.QueryRow(ctx, `SELECT sealed FROM file_chunk WHERE file = $1 AND n = $2`, id, n).Scan(&sealed)
+		err := q.QueryRow(ctx, `SELECT sealed FROM file_chunk WHERE file = $1 AND n = $2`, id, n).Scan(&sealed)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil, io.EOF
 		}
-		return sealed, err
+		return sealed, unavailable(err)
 	})
 	if _, err := io.Copy(w, r); err != nil {
 		return fmt.Errorf("read file %s: %w", id, err)
@@ -145,8 +153,8 @@ func (db *DB) OpenFile(ctx context.Context, by disclosure.Caller, id disclosure.
 	var f disclosure.File
 	var owner string
 	var key vault.Key
-	// First the permission and the log, committed; then the bytes, however
-	// slowly they are fetched, without holding the log's head.
+	// First the permission and the log, committed; then the bytes, which never
+	// change: however slowly they are fetched, no connection waits for them.
 	err := db.transact(ctx, by, func(t *tx) error {
 		var c disclosure.CaseID
 		var r disclosure.ReleaseID
@@ -178,10 +186,7 @@ func (db *DB) OpenFile(ctx context.Context, by disclosure.Caller, id disclosure.
 	if err != nil {
 		return err
 	}
-	return db.read(ctx, by, func(t *tx) error {
-		t.keys[owner] = key
-		return t.readFile(ctx, owner, id, w)
-	})
+	return db.readBlob(ctx, db.pool, key, owner, id, w)
 }
 
 // seesRelease opens a release's key for a caller who may see every case in it.

@@ -175,7 +175,7 @@ func parseInboxCursor(s string) (c inboxCursor, err error) {
 		if c.number, err = strconv.Atoi(parts[1]); err != nil || c.number < 1 {
 			return c, bad
 		}
-	case len(parts) == 3 && parts[0] == "d" && len(parts[2]) <= 64:
+	case len(parts) == 3 && parts[0] == "d" && parts[2] != "" && len(parts[2]) <= 64:
 		micro, err := strconv.ParseInt(parts[1], 10, 64)
 		if err != nil {
 			return c, bad
@@ -243,9 +243,10 @@ func inboxSQL(by disclosure.Caller, q InboxQuery, at inboxCursor, due bool, limi
 		WHERE ` + strings.Join(where, " AND ") + ` ORDER BY ` + order + ` LIMIT ` + strconv.Itoa(limit), args
 }
 
-// visibleTo is Case.VisibleTo as SQL, for members who may open cases at all.
+// visibleTo is Case.VisibleTo as SQL, for members who may open cases at all. It
+// is never null, so that it can be negated.
 func visibleTo(alias, owner, member string) string {
-	return `(NOT ` + alias + `.restricted OR ` + alias + `.owner = ` + owner +
+	return `(NOT ` + alias + `.restricted OR ` + alias + `.owner IS NOT DISTINCT FROM ` + owner +
 		` OR EXISTS (SELECT FROM case_access a WHERE a.case_id = ` + alias + `.id AND a.member = ` + member + `))`
 }
 

@@ -259,12 +259,14 @@ func (db *DB) AttemptSucceeded(ctx context.Context, key []byte) error {
 	return nil
 }
 
-// SweepSessions removes what has run out: dead sessions and stale attempts.
+// SweepSessions removes what has run out: dead sessions, stale attempts, and
+// alerts that have been over for 90 days.
 func (db *DB) SweepSessions(ctx context.Context) error {
 	wall := db.Wall()
 	batch := &pgx.Batch{}
 	batch.Queue(`DELETE FROM session WHERE created <= $1 OR seen <= $2`, wall.Add(-SessionLife), wall.Add(-SessionIdle))
 	batch.Queue(`DELETE FROM attempt WHERE until < $1`, wall.Add(-attemptStale))
+	batch.Queue(`DELETE FROM alert WHERE next_at IS NULL AND made < $1`, db.Now().AddDate(0, 0, -90))
 	if err := db.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("sweep the sessions: %w", unavailable(err))
 	}
