@@ -420,4 +420,3 @@ func prose(size int) string {
 	}
 	return b.String()
 }
-

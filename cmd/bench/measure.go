@@ -127,9 +127,11 @@ func (c costs) pick(f func(cost) time.Duration) time.Duration {
 	return median(list)
 }
 
-func (c costs) wall() time.Duration     { return c.pick(func(x cost) time.Duration { return x.wall }) }
-func (c costs) cpu() time.Duration      { return c.pick(func(x cost) time.Duration { return x.cpu }) }
-func (c costs) postgres() time.Duration { return c.pick(func(x cost) time.Duration { return x.postgres }) }
+func (c costs) wall() time.Duration { return c.pick(func(x cost) time.Duration { return x.wall }) }
+func (c costs) cpu() time.Duration  { return c.pick(func(x cost) time.Duration { return x.cpu }) }
+func (c costs) postgres() time.Duration {
+	return c.pick(func(x cost) time.Duration { return x.postgres })
+}
 
 // table prints rows of equal columns under a heading.
 type table struct{ rows [][]string }
