@@ -60,6 +60,8 @@ func (cl *Cluster) Close(ctx context.Context, database string) error {
 		"ALTER SCHEMA public OWNER TO " + OwnerLogin,
 		"REVOKE ALL ON SCHEMA public FROM PUBLIC",
 		"GRANT USAGE ON SCHEMA public TO " + DeskLogin + ", " + GateLogin,
+		// Large objects are a table everybody may write to.
+		"REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC",
 	} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("set rights on %s: %w", database, err)

@@ -93,8 +93,14 @@ const (
 // that a repeated request gets the answer of the first. chunks may then not
 // have been read. An error of chunks is returned as it is and stores nothing.
 func (db *DB) InsertArrival(ctx context.Context, a Arrival, chunks iter.Seq2[Chunk, error]) (received time.Time, again bool, err error) {
-	next, stop := iter.Pull2(chunks)
+	pull, stop := iter.Pull2(chunks)
 	defer stop()
+	var broken error // the body's, not the database's
+	next := func() (Chunk, error, bool) {
+		c, err, ok := pull()
+		broken = err
+		return c, err, ok
+	}
 	first := &pgx.Batch{}
 	first.Queue(insertArrival, a.ID, a.Kind, a.Channel, a.Received.UTC(), a.VaultKey, a.Encapsulation, a.Header)
 	whole, err := fill(first, a.ID, next)
@@ -105,6 +111,9 @@ func (db *DB) InsertArrival(ctx context.Context, a Arrival, chunks iter.Seq2[Chu
 		err = db.pool.SendBatch(ctx, first).Close() // one implicit transaction
 	} else {
 		err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return insertAll(ctx, tx, first, a.ID, next) })
+	}
+	if broken != nil {
+		return time.Time{}, false, broken
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == "arrival_pkey" {
