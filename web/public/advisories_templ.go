@@ -338,7 +338,7 @@ func Advisories(v AdvisoriesView) templ.Component {
 
 func title(a disclosure.Advisory) string {
 	if a.Issue.Text.Title != "" {
-		return a.Issue.Text.Title
+		return ui.Visible(a.Issue.Text.Title)
 	}
 	return a.Name
 }

@@ -199,7 +199,7 @@ var englishAdvisories = AdvisoriesTexts{
 var englishAdvisory = AdvisoryTexts{
 	Names:            "Names",
 	Published:        "Published",
-	Updated:          "Updated",
+	Updated:          "updated",
 	Version:          "Version",
 	Severity:         "Severity",
 	Withdrawn:        "This advisory was withdrawn on",
