@@ -139,6 +139,9 @@ var flashes = map[string]string{
 	"invited":      "Invited.",
 	"let-go":       "Let go. Sending and publishing work again.",
 	"applied":      "The policy is in force.",
+	"applied-held": "The policy is in force. The public site follows once the instance is let go.",
+	"signed":       "The signature is good, and kept with the notice.",
+	"agreed":       "You agreed to publishing.",
 	"removed":      "Removed.",
 	"time-moved":   "Time was moved.",
 }

@@ -17,6 +17,7 @@ import (
 type LogQuery struct {
 	Member disclosure.MemberID
 	Object string
+	Number int    // of a case
 	Type   string // a whole type, or with a dot at its end all of a kind: "case."
 	Before int64  // rows older than this number; 0: from the newest
 	Limit  int    // 0: 100; at most 500
@@ -54,6 +55,9 @@ func (db *DB) Log(ctx context.Context, by disclosure.Caller, q LogQuery) ([]LogR
 	}
 	if q.Object != "" {
 		add("l.object = ?", q.Object)
+	}
+	if q.Number > 0 {
+		add("k.number = ?", q.Number)
 	}
 	if strings.HasSuffix(q.Type, ".") {
 		add("starts_with(l.type, ?)", q.Type)

@@ -1,0 +1,275 @@
+package desk
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"postern/internal/disclosure"
+	pages "postern/web/desk"
+	"postern/web/ui"
+)
+
+func (d *Desk) publishRoutes() {
+	at := pages.PathReleases + "/{release}/"
+	d.page(at+pages.ReleasePublish, disclosure.Triager|disclosure.Releaser, d.publishPage)
+	d.form(at+pages.ReleasePublish, disclosure.Releaser, 0, d.stepUp(d.publish))
+	d.form(at+pages.ReleaseConfirm, disclosure.Triager|disclosure.Releaser, 0, d.stepUp(d.confirm))
+}
+
+func (d *Desk) publishPage(v *visit) error {
+	r, err := d.theRelease(v)
+	if err != nil {
+		return err
+	}
+	view, err := d.publishView(v, r)
+	if err != nil {
+		return err
+	}
+	return v.render(pages.Publish(view))
+}
+
+// publish makes the release public. Everything that follows from it is in the
+// same transaction, or work's.
+func (d *Desk) publish(v *visit) error {
+	id, typed := disclosure.ReleaseID(v.PathValue("release")), v.PostFormValue(pages.FieldTyped)
+	now := d.c.DB.Now()
+	err := d.c.DB.Publish(v.Context(), v.by, id, func(r *disclosure.Release) error {
+		if err := shown(v, r); err != nil {
+			return err
+		}
+		return r.Publish(typed, v.by, d.c.DB.Now(), d.c.DB.Wall())
+	}, d.c.Renderer(now).Render)
+	if err == nil {
+		d.c.Log.Info("a release was published", "release", id)
+		d.c.Wake()
+		return v.flash(pages.ReleasePath(id), "published")
+	}
+	return d.publishAgain(v, err, typed)
+}
+
+// confirm is a second member's agreement.
+func (d *Desk) confirm(v *visit) error {
+	id := disclosure.ReleaseID(v.PathValue("release"))
+	err := d.c.DB.UpdateRelease(v.Context(), v.by, id, func(r *disclosure.Release) error {
+		if err := shown(v, r); err != nil {
+			return err
+		}
+		return r.ConfirmPublishing(v.by, d.c.DB.Now(), d.c.DB.Wall())
+	})
+	if err != nil {
+		return d.publishAgain(v, err, "")
+	}
+	return v.flash(pages.ReleaseForm(id, pages.ReleasePublish), "agreed")
+}
+
+func (d *Desk) publishAgain(v *visit, err error, typed string) error {
+	list, err := refused(err, "name", pages.FieldTyped)
+	if err != nil {
+		return err
+	}
+	r, err := d.theRelease(v)
+	if err != nil {
+		return err
+	}
+	view, err := d.publishView(v, r)
+	if err != nil {
+		return err
+	}
+	view.Faults, view.Typed = list, typed
+	return v.again(pages.Publish(view))
+}
+
+func (d *Desk) publishView(v *visit, r *disclosure.Release) (pages.PublishView, error) {
+	now, wall := d.c.DB.Now(), d.c.DB.Wall()
+	view := pages.PublishView{Desk: d.frame(v, ui.NavReleases), Release: r, Name: r.Title, Mails: queuedMails(r), Credits: credits(r),
+		Second: second(r), CanAgree: mayAgree(r, v.by), CanPublish: v.by.Can(disclosure.Releaser)}
+	if !v.by.SteppedUp(wall) {
+		view.StepUp, view.DemoCode = pages.ReleaseForm(r.ID, pages.ReleasePublish), d.demoCode(v)
+	}
+	// As if the second factor were fresh: it is asked for on this page.
+	by := v.by
+	by.Verified = wall
+	if by.Can(disclosure.Releaser) {
+		list, err := faults(r.Publishable(by, now, wall))
+		if err != nil {
+			return view, err
+		}
+		view.Problems = problems(r, list, "publishing")
+	}
+	if r.State == disclosure.Published || r.State == disclosure.CalledOff {
+		return view, nil
+	}
+	var err error
+	view.Documents, err = d.documents(v, r, now)
+	return view, err
+}
+
+// upcomingPath changes with every pre-announcement, which this page's edition
+// does not hold.
+const upcomingPath = "/upcoming"
+
+// documents renders the edition that publishing would make, and says what is
+// not as it is now.
+func (d *Desk) documents(v *visit, r *disclosure.Release, now time.Time) ([]pages.DocumentRow, error) {
+	e := disclosure.Edition{At: now, URL: d.c.GateURL, Instance: string(d.c.DB.Instance()), Publishing: r.Advisories(now)}
+	var err error
+	if e.Policy, err = d.c.DB.CurrentPolicy(v.Context()); err != nil {
+		return nil, err
+	}
+	old, err := d.c.DB.Advisories(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	e.Advisories = append(append(e.Advisories, e.Publishing...), old...)
+	keys, err := d.c.DB.PublicKeys(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if k.Kind == "team" && k.Retired.IsZero() {
+			e.Certificate = k.Public
+		}
+	}
+	renderer := d.c.Renderer(now)
+	renderer.Sign = nil // nothing is signed before it is published
+	docs, err := renderer.Render(e)
+	if err != nil {
+		return nil, fmt.Errorf("render what would be public: %w", err)
+	}
+	public, err := d.c.DB.Documents(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	return documentRows(r, e.Publishing, docs, public), nil
+}
+
+func documentRows(r *disclosure.Release, publishing []disclosure.Advisory, docs, public []disclosure.Document) []pages.DocumentRow {
+	was := map[string][]byte{}
+	for _, p := range public {
+		was[p.Path] = p.Bytes
+	}
+	var rows []pages.DocumentRow
+	for _, doc := range docs {
+		before, known := was[doc.Path]
+		switch {
+		case !strings.HasPrefix(doc.Path, "/"), doc.Signed && len(doc.Bytes) == 0: // served by no route, or left as it is
+			continue
+		case doc.Path == upcomingPath:
+			if !toldAhead(r) {
+				continue
+			}
+		case known && bytes.Equal(before, doc.Bytes):
+			continue
+		}
+		row := pages.DocumentRow{Path: doc.Path, What: what(doc), New: !known}
+		for _, a := range publishing {
+			if strings.HasSuffix(doc.Path, "/"+a.Name) && strings.HasPrefix(doc.Type, "text/html") {
+				row.Title, row.Text = a.Issue.Text.Title, plainAdvisory(a)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func toldAhead(r *disclosure.Release) bool {
+	for _, n := range r.Notices {
+		if n.Audience == disclosure.ToAnnounceAhead && n.State == disclosure.NoticeSent {
+			return true
+		}
+	}
+	return false
+}
+
+// what names a document by its media type.
+func what(doc disclosure.Document) string {
+	kind, _, _ := strings.Cut(doc.Type, ";")
+	switch kind {
+	case "text/html":
+		return "Page"
+	case "application/atom+xml":
+		return "Feed"
+	case "application/json", "application/csaf+json":
+		return "For machines"
+	}
+	return "File"
+}
+
+// plainAdvisory is an advisory as it will read.
+func plainAdvisory(a disclosure.Advisory) string {
+	var b strings.Builder
+	part := func(title, text string) {
+		if text = strings.TrimSpace(text); text != "" {
+			fmt.Fprintf(&b, "%s\n%s\n\n", title, text)
+		}
+	}
+	part("Name", strings.TrimSpace(a.Name+" "+a.Issue.CVE))
+	part("Title", a.Issue.Text.Title)
+	part("Severity", strings.TrimSpace(a.Issue.Severity.Level+" "+a.Issue.Severity.Vector))
+	part("Summary", a.Issue.Text.Summary)
+	part("Description", a.Issue.Text.Description)
+	part("Impact", a.Issue.Text.Impact)
+	part("What to do", a.Issue.Text.Remedy)
+	part("Until then", a.Issue.Text.Workaround)
+	var lines []string
+	for _, x := range a.Issue.Affected {
+		lines = append(lines, strings.TrimSpace(x.Series+": "+string(x.Effect)+" "+x.Versions))
+	}
+	part("Affected", strings.Join(lines, "\n"))
+	lines = nil
+	for _, x := range a.Versions {
+		lines = append(lines, strings.TrimSpace(x.Series+": "+x.Number+" "+x.NoPatch))
+	}
+	part("Fixed in", strings.Join(lines, "\n"))
+	part("References", strings.Join(a.Issue.Text.References, "\n"))
+	part("Credit", strings.Join(a.Issue.Credits, "\n"))
+	return b.String()
+}
+
+// queuedMails are the announcements that leave with it.
+func queuedMails(r *disclosure.Release) []pages.MailRow {
+	var rows []pages.MailRow
+	for _, n := range r.Notices {
+		to := map[disclosure.Audience]string{disclosure.ToAnnounce: r.Policy.Announce.Address, disclosure.ToOSS: r.Policy.Announce.OSS}[n.Audience]
+		if to != "" && n.State == disclosure.NoticeApproved {
+			rows = append(rows, pages.MailRow{To: to, Subject: n.Subject, Text: n.Text})
+		}
+	}
+	return rows
+}
+
+func credits(r *disclosure.Release) []string {
+	var list []string
+	for _, c := range r.Cases {
+		list = append(list, c.Credits()...)
+	}
+	return list
+}
+
+// second says who has agreed, where the policy asks for two.
+func second(r *disclosure.Release) string {
+	if r.Policy.Publish.Members < 2 {
+		return ""
+	}
+	var who []string
+	for _, c := range r.Confirms {
+		if c.Generation == r.Generation {
+			who = append(who, c.Name+" ("+c.At.UTC().Format("2006-01-02 15:04 UTC")+")")
+		}
+	}
+	if len(who) == 0 {
+		return "The policy asks for a second member. Nobody has agreed yet."
+	}
+	return "Agreed: " + strings.Join(who, ", ") + "."
+}
+
+func mayAgree(r *disclosure.Release, by disclosure.Caller) bool {
+	for _, c := range r.Confirms {
+		if c.Member == by.Member && c.Generation == r.Generation {
+			return false
+		}
+	}
+	return r.Policy.Publish.Members >= 2 && (r.State == disclosure.Scheduled || r.State == disclosure.Notified || r.State == disclosure.Releasing)
+}
