@@ -59,8 +59,11 @@ type (
 		Version int
 		TOML    string
 	}
-	// KeyFile is a key in armor, with its passphrase.
-	KeyFile struct{ Armor, Passphrase string }
+	// KeyFile is a secret key, in armor or binary, with its passphrase.
+	KeyFile struct {
+		Key        []byte
+		Passphrase string
+	}
 	// KeyInfo is the team's key.
 	KeyInfo struct {
 		Fingerprint string
@@ -68,6 +71,7 @@ type (
 		Armor       string // public
 		Subkeys     []pgp.Subkey
 		Retired     []string // fingerprints of earlier keys
+		Vault       string   // fingerprint of the vault's public key, for POSTERN_VAULT_PIN
 	}
 	// Status is how the instance stands.
 	Status struct {
@@ -305,7 +309,7 @@ func (c *Commands) showKey(ctx context.Context, _ nothing) (KeyInfo, error) {
 	if err != nil {
 		return KeyInfo{}, err
 	}
-	var info KeyInfo
+	info := KeyInfo{Vault: c.DB.Vault().Public().Fingerprint()}
 	for _, k := range keys {
 		if k.Kind != "team" {
 			continue
@@ -353,11 +357,11 @@ func (c *Commands) exportKey(ctx context.Context, f KeyFile) (KeyFile, error) {
 		return KeyFile{}, err
 	}
 	armor, err := secret.Export([]byte(f.Passphrase))
-	return KeyFile{Armor: string(armor)}, err
+	return KeyFile{Key: armor}, err
 }
 
 func (c *Commands) importKey(ctx context.Context, f KeyFile) (KeyInfo, error) {
-	secret, err := pgp.ParseSecret([]byte(f.Armor), []byte(f.Passphrase))
+	secret, err := pgp.ParseSecret(f.Key, []byte(f.Passphrase))
 	if err != nil {
 		return KeyInfo{}, err
 	}

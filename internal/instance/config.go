@@ -53,6 +53,10 @@ type Config struct {
 	Log      *slog.Logger // nil: discarded
 	Progress func(string) // told what takes longer than a moment; nil: nobody is
 
+	// Setup may set a new database up, before any door opens; nil: one that
+	// belongs to nobody is ErrNotSetUp.
+	Setup func(context.Context, *postgres.DB) error
+
 	// For tests and the demo.
 	Workers      int              // mails in flight at a time; 0: 8
 	Sweep        time.Duration    // of work; 0: its default
@@ -61,7 +65,7 @@ type Config struct {
 	PasswordCost auth.Cost        // zero: the default
 	VaultCost    vault.Cost       // zero: the default
 	FsyncOff     bool             // of the private cluster: a crash of the machine may destroy it
-	Paused       bool             // work does nothing by itself; Instance.Work.Once does
+	Paused       bool             // work does nothing by itself before Instance.Resume; Work.Once does
 	// Setup is called once the database is open: the demo and tests make the
 	// instance there. nil: a database that belongs to nobody is ErrNotSetUp.
 	Setup func(context.Context, *postgres.DB) error

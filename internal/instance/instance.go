@@ -61,6 +61,7 @@ type Instance struct {
 	http     []*http.Server
 	mail     *mailDoor
 	stop     context.CancelFunc
+	resume   func()
 	running  sync.WaitGroup
 	failed   chan error
 	closed   atomic.Bool
@@ -119,6 +120,9 @@ func Start(ctx context.Context, c Config) (in *Instance, err error) {
 	return in, in.unlock()
 }
 
+// Letters are the texts in force.
+func (in *Instance) Letters() *letters.Letters { return in.letters }
+
 // Failed tells of a part that ended by itself, as a private cluster that was
 // killed. The instance should be closed then.
 func (in *Instance) Failed() <-chan error { return in.failed }
@@ -172,6 +176,11 @@ func (in *Instance) openDatabase(ctx context.Context) error {
 		return err
 	}
 	in.DB = db
+	if db != nil && c.Setup != nil {
+		if err := c.Setup(ctx, db); err != nil {
+			return err
+		}
+	}
 	if db != nil && c.Setup != nil {
 		if err := c.Setup(ctx, db); err != nil {
 			return err
@@ -287,10 +296,18 @@ func (in *Instance) openDesk(run context.Context) error {
 		return fmt.Errorf("open the desk: %w", err)
 	}
 	in.serve("desk", in.Desk)
+	in.resume = sync.OnceFunc(func() { in.running.Go(func() { in.work(run) }) })
 	if !c.Paused {
-		in.running.Go(func() { in.work(run) })
+		in.resume()
 	}
 	return nil
+}
+
+// Resume lets work begin that Config.Paused kept back. It acts once.
+func (in *Instance) Resume() {
+	if in.resume != nil && !in.closed.Load() {
+		in.resume()
+	}
 }
 
 func (in *Instance) work(run context.Context) {
