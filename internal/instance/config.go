@@ -53,10 +53,6 @@ type Config struct {
 	Log      *slog.Logger // nil: discarded
 	Progress func(string) // told what takes longer than a moment; nil: nobody is
 
-	// Setup may set a new database up, before any door opens; nil: one that
-	// belongs to nobody is ErrNotSetUp.
-	Setup func(context.Context, *postgres.DB) error
-
 	// For tests and the demo.
 	Workers      int              // mails in flight at a time; 0: 8
 	Sweep        time.Duration    // of work; 0: its default

@@ -181,11 +181,6 @@ func (in *Instance) openDatabase(ctx context.Context) error {
 			return err
 		}
 	}
-	if db != nil && c.Setup != nil {
-		if err := c.Setup(ctx, db); err != nil {
-			return err
-		}
-	}
 	if db != nil && db.Vault() == nil {
 		return ErrNotSetUp
 	}
