@@ -368,3 +368,40 @@ func TestDeferredExpires(t *testing.T) {
 		t.Errorf("tally = %v; want one expired", tally)
 	}
 }
+
+// Whoever gives up waiting for a slow mail leaves the sending stopped.
+func TestGivingUpWaitingStops(t *testing.T) {
+	w := newWorld(t)
+	w.enroll(3)
+	release := w.scheduled()
+	id := w.start(release)
+	begun, end := make(chan struct{}), make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		left, err := w.Deliver(t.Context(), id, w.Now, func(ctx context.Context, o disclosure.Outgoing) disclosure.Outcome {
+			close(begun)
+			<-end
+			return accept(ctx, o)
+		})
+		if err != nil || left != 3 {
+			t.Errorf("Deliver = %d, %v; want 3 left: the mail in flight was told no", left, err)
+		}
+	})
+	<-begun
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := w.UpdateRelease(ctx, w.rel, release, func(r *disclosure.Release) error { return r.CancelNotice(id, w.rel, w.Now()) })
+	if err == nil {
+		t.Error("UpdateRelease did not wait for the mail in flight")
+	}
+	close(end)
+	group.Wait()
+	if stopped, err := w.Stopped(t.Context(), id); err != nil || !stopped {
+		t.Errorf("Stopped = %v, %v; want true", stopped, err)
+	}
+	w.must(w.ResumeSending(t.Context(), w.rel, id))
+	w.send(id)
+	if tally := w.tally(id); tally[disclosure.Delivered] != 3 {
+		t.Errorf("tally after resuming = %v; want 3 sent", tally)
+	}
+}

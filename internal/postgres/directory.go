@@ -166,7 +166,7 @@ func (db *DB) changeDirectory(ctx context.Context, by disclosure.Caller, id disc
 			}
 		}
 	}
-	if err != nil && len(closed) > 0 {
+	if err != nil && len(closed) > 0 && wasRefused(ctx, err) {
 		err = errors.Join(err, db.reopen(ctx, by, closed))
 	}
 	return err

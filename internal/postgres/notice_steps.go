@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -150,9 +151,27 @@ func (db *DB) StartSending(ctx context.Context, by disclosure.Caller, notice dis
 	})
 }
 
+// wasRefused tells a step that was not allowed from one that was given up
+// waiting or lost its database. After the latter the go-ahead stays closed:
+// somebody wanted the sending stopped, and nobody knows that it was not.
+func wasRefused(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && !errors.Is(err, ErrUnavailable) && !errors.Is(err, errMustClose)
+}
+
+// Stopped reports whether a notice is being sent without a go-ahead: what it
+// was closed for did not happen. Nothing leaves until ResumeSending, or until
+// the step is taken again.
+func (db *DB) Stopped(ctx context.Context, id disclosure.NoticeID) (stopped bool, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT n.state = 'sending' AND NOT g.open FROM notice n JOIN go_ahead g ON g.release = n.release WHERE n.id = $1`, id).Scan(&stopped)
+	if err != nil {
+		return false, fmt.Errorf("look at the go-ahead of notice %s: %w", id, unavailable(notFound(err)))
+	}
+	return stopped, nil
+}
+
 // ResumeSending opens the go-ahead again for a notice whose sending was
-// stopped and never went on: the process ended between closing it and what it
-// was closed for.
+// stopped and never went on: whoever closed it ended, or gave up waiting,
+// before what it was closed for.
 func (db *DB) ResumeSending(ctx context.Context, by disclosure.Caller, notice disclosure.NoticeID) error {
 	return db.updateNotice(ctx, by, notice, func(t *tx, lr *loadedRelease, w NoticeWork) error {
 		if by.IsSystem() {

@@ -297,8 +297,7 @@ func (db *DB) withRelease(ctx context.Context, by disclosure.Caller, id disclosu
 		}
 		closed = true
 	}
-	if err != nil && closed {
-		// What was asked for did not happen; let the senders go on.
+	if err != nil && closed && wasRefused(ctx, err) { // let the senders go on
 		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		reopen := db.transact(after, by, func(t *tx) error {
