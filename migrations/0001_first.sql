@@ -210,7 +210,7 @@ CREATE TABLE case_access (               -- who may see a restricted case
 CREATE TABLE case_tally (
     state text NOT NULL,
     n     integer NOT NULL
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200); -- every inbox page reads it whole
 -- +goose StatementBegin
 CREATE FUNCTION tally_case() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

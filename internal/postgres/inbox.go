@@ -333,9 +333,11 @@ func queueTallies(batch *pgx.Batch, by disclosure.Caller, tallies map[disclosure
 	batch.Queue(`SELECT c.state, 1 FROM cases c WHERE c.restricted AND `+visibleTo("c", "$1", "$1"), string(by.Member)).Query(add)
 }
 
-// FoldTallies adds the kept counters together. Work calls it now and then.
+// FoldTallies adds the kept counters together when there are many. Work calls
+// it now and then.
 func (db *DB) FoldTallies(ctx context.Context) error {
-	_, err := db.pool.Exec(ctx, `WITH gone AS (DELETE FROM case_tally RETURNING state, n)
+	_, err := db.pool.Exec(ctx, `WITH gone AS (
+			DELETE FROM case_tally WHERE (SELECT count(*) FROM case_tally) > 32 RETURNING state, n)
 		INSERT INTO case_tally (state, n) SELECT state, sum(n)::integer FROM gone GROUP BY state HAVING sum(n) <> 0`)
 	if err != nil {
 		return fmt.Errorf("fold the counters: %w", unavailable(err))
