@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/mail"
 	"slices"
@@ -48,11 +49,13 @@ type Certificate struct {
 	fingerprint string
 	keyIDs      []uint64
 	subkeys     []string // fingerprints, in the order of keyIDs
-	userIDs     []string
-	addresses   []string
+
+	named     sync.Once // userIDs and addresses are read when somebody asks: each costs a verification
+	userIDs   []string
+	addresses []string
 
 	mu     sync.Mutex
-	cached *openpgp.Entity
+	cached *openpgp.Entity // asked strictly, and for encryption alone
 }
 
 // ParseCertificates reads one or several certificates, armored (text around
@@ -136,7 +139,7 @@ func newCertificate(raw []byte) (*Certificate, error) {
 		c.keyIDs = append(c.keyIDs, s.PublicKey.KeyId)
 		c.subkeys = append(c.subkeys, strings.ToUpper(hex.EncodeToString(s.PublicKey.Fingerprint)))
 	}
-	c.readUserIDs(e)
+	c.cached = e
 	return c, nil
 }
 
@@ -154,7 +157,13 @@ func (c *Certificate) entity() (*openpgp.Entity, error) {
 }
 
 // readUserIDs keeps the user ids that the key itself has signed and not revoked.
-func (c *Certificate) readUserIDs(e *openpgp.Entity) {
+// The library's panic on a hostile one leaves none.
+func (c *Certificate) readUserIDs() {
+	defer func() { _ = recover() }()
+	e, err := c.entity()
+	if err != nil {
+		return
+	}
 	type uid struct {
 		name    string
 		primary bool
@@ -253,10 +262,16 @@ func (c *Certificate) KeyIDs() []uint64 { return slices.Clone(c.keyIDs) }
 
 // UserIDs lists the user ids that the key itself signed and did not revoke,
 // primary first, made fit to be shown (still to be escaped for HTML).
-func (c *Certificate) UserIDs() []string { return slices.Clone(c.userIDs) }
+func (c *Certificate) UserIDs() []string {
+	c.named.Do(c.readUserIDs)
+	return slices.Clone(c.userIDs)
+}
 
 // Addresses lists the mail addresses of those user ids, domains in lower case.
-func (c *Certificate) Addresses() []string { return slices.Clone(c.addresses) }
+func (c *Certificate) Addresses() []string {
+	c.named.Do(c.readUserIDs)
+	return slices.Clone(c.addresses)
+}
 
 // Binary is the certificate as it is kept: without photos and other people's signatures.
 func (c *Certificate) Binary() []byte { return slices.Clone(c.raw) }
@@ -283,33 +298,38 @@ func fingerprintV6(body []byte) [32]byte {
 }
 
 // encryptionKey gives the key to encrypt to at the time. What it returns is
-// only read, by any number of goroutines.
+// only read, by any number of goroutines. The error is a *KeyError.
 func (c *Certificate) encryptionKey(now time.Time) (openpgp.Key, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cached == nil {
-		e, err := c.entity()
-		if err != nil {
-			return openpgp.Key{}, err
+	if c.cached != nil {
+		if k, err := askForEncryption(c.cached, now); err == nil {
+			return k, nil
 		}
-		c.cached = e
-	}
-	if k, err := c.cached.EncryptionKeyWithError(now, strict()); err == nil {
-		return k, nil
 	}
 	// An entity remembers a signature as bad that had only expired, or not yet
 	// begun, at an earlier question: ask a fresh one, which also says why.
-	if err := c.CanEncrypt(now); err != nil {
+	if err := c.usable(now, forEncryption); err != nil {
 		return openpgp.Key{}, err
 	}
 	e, err := c.entity()
 	if err != nil {
-		return openpgp.Key{}, err
+		return openpgp.Key{}, &KeyError{Problem: ProblemUnsupported, Fingerprint: c.fingerprint}
 	}
-	k, err := e.EncryptionKeyWithError(now, strict())
+	k, err := askForEncryption(e, now)
 	if err != nil {
 		return openpgp.Key{}, &KeyError{Problem: ProblemInvalid, Fingerprint: c.fingerprint}
 	}
 	c.cached = e
 	return k, nil
+}
+
+// askForEncryption turns a panic of the library into an error.
+func askForEncryption(e *openpgp.Entity, now time.Time) (k openpgp.Key, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("the key cannot be judged")
+		}
+	}()
+	return e.EncryptionKeyWithError(now, strict())
 }

@@ -70,7 +70,10 @@ const (
 )
 
 // CanEncrypt says why the certificate cannot be encrypted to, as a *KeyError; nil: it can.
-func (c *Certificate) CanEncrypt(now time.Time) error { return c.usable(now, forEncryption) }
+func (c *Certificate) CanEncrypt(now time.Time) error {
+	_, err := c.encryptionKey(now)
+	return err
+}
 
 // CanSign says why no signature made now by the certificate would be good, as a *KeyError.
 func (c *Certificate) CanSign(now time.Time) error { return c.usable(now, forSigning) }

@@ -173,9 +173,6 @@ func outcomeState(o smtp.Outcome) disclosure.DeliveryState {
 // not be.
 func (w *Work) writer(o disclosure.Outgoing, signer *pgp.Secret) (func(io.Writer, mail.Outer) error, error) {
 	n, now := o.Notice, w.c.DB.Now()
-	if sum := sha256.Sum256(n.Frozen); len(n.Frozen) == 0 || n.Digest != hex.EncodeToString(sum[:]) {
-		return nil, errors.New("the frozen text is not the one that was approved")
-	}
 	if n.Signer == disclosure.SignedByTeam && signer == nil {
 		return nil, errors.New("the team has no signing key: make or import one")
 	}
@@ -186,11 +183,18 @@ func (w *Work) writer(o disclosure.Outgoing, signer *pgp.Secret) (func(io.Writer
 		signer = nil
 	}
 	if !n.Audience.Private() {
+		if err := checkFrozen(n); err != nil {
+			return nil, err
+		}
 		return func(to io.Writer, outer mail.Outer) error {
 			return mail.WriteAnnouncement(to, outer, n.Frozen, signer, now)
 		}, nil
 	}
+	// What is cached was checked when it was prepared, and is found by digest.
 	ready, err := w.prepared.get(n, signer, func() (*mail.Notice, error) {
+		if err := checkFrozen(n); err != nil {
+			return nil, err
+		}
 		return mail.PrepareNotice(n.Frozen, n.Signature, signer, now)
 	})
 	if err != nil {
@@ -212,6 +216,14 @@ func (w *Work) writer(o disclosure.Outgoing, signer *pgp.Secret) (func(io.Writer
 		}
 	}
 	return func(w io.Writer, outer mail.Outer) error { return ready.WriteEncrypted(w, outer, to, now) }, nil
+}
+
+// checkFrozen compares the bytes with the digest that was approved.
+func checkFrozen(n *disclosure.Notice) error {
+	if sum := sha256.Sum256(n.Frozen); len(n.Frozen) == 0 || n.Digest != hex.EncodeToString(sum[:]) {
+		return errors.New("the frozen text is not the one that was approved")
+	}
+	return nil
 }
 
 func certificates(keys [][]byte) ([]*pgp.Certificate, error) {
