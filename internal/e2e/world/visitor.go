@@ -312,3 +312,35 @@ func has(n *html.Node, key string) bool {
 	}
 	return false
 }
+
+// Value is what stands in a form's control; empty when there is none.
+func (p *Page) Value(form, name string) string {
+	value := ""
+	if f := p.ByID(form); f != nil {
+		each(f, func(n *html.Node) {
+			if n.Type == html.ElementNode && Attr(n, "name") == name {
+				value = Attr(n, "value")
+			}
+		})
+	}
+	return value
+}
+
+// LinkTexts are the page's links with their words.
+func (p *Page) LinkTexts() map[string]string {
+	list := map[string]string{}
+	if p.root != nil {
+		each(p.root, func(n *html.Node) {
+			if n.Type == html.ElementNode && n.Data == "a" {
+				var b strings.Builder
+				each(n, func(c *html.Node) {
+					if c.Type == html.TextNode {
+						b.WriteString(c.Data)
+					}
+				})
+				list[Attr(n, "href")] = b.String()
+			}
+		})
+	}
+	return list
+}
