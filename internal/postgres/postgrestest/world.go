@@ -69,12 +69,21 @@ func New(t testing.TB) *World { return NewWith(t, Config{}) }
 // NewWith makes a world after c.
 func NewWith(t testing.TB, c Config) *World {
 	t.Helper()
+	return NewAt(t, c, func() (owner, desk, gate string) {
+		return pgtest.Clone(t, "postern", func(owner string) error {
+			_, err := postgres.Migrate(context.Background(), owner)
+			return err
+		})
+	})
+}
+
+// NewAt makes a world in a migrated database of the caller's own, such as one
+// on a cluster that the test is going to kill.
+func NewAt(t testing.TB, c Config, database func() (ownerURL, deskURL, gateURL string)) *World {
+	t.Helper()
 	ctx := context.Background()
 	w := &World{TOTP: map[disclosure.MemberID][]byte{}, wall: new(atomic.Int64)}
-	w.OwnerURL, w.DeskURL, w.GateURL = pgtest.Clone(t, "postern", func(owner string) error {
-		_, err := postgres.Migrate(ctx, owner)
-		return err
-	})
+	w.OwnerURL, w.DeskURL, w.GateURL = database()
 	w.DB = w.Open(t, c.Log)
 	init := disclosure.System("init")
 	id := vault.NewInstanceID()
