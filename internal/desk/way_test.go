@@ -82,11 +82,11 @@ func TestWholeWay(t *testing.T) {
 	if a := b.post(path+"/publish", form("version", version, "typed", "march release")); a.code != http.StatusUnprocessableEntity {
 		t.Errorf("publish with another name: %d, want 422", a.code)
 	}
-	if public(t, h, "/advisories/"+name) {
+	if isPublic(t, h, "/advisories/"+name) {
 		t.Fatal("a refused publishing made the advisory public")
 	}
 	b.done(path+"/publish", form("version", version, "typed", "March release"))
-	if !public(t, h, "/advisories/"+name) {
+	if !isPublic(t, h, "/advisories/"+name) {
 		t.Error("the advisory is not public after publishing")
 	}
 	if r := h.load(string(r.ID)); r.State != disclosure.Published || noticeTo(t, r, disclosure.ToAnnounce).State != disclosure.NoticeSending {
@@ -96,7 +96,7 @@ func TestWholeWay(t *testing.T) {
 	b.page("/releases")
 }
 
-func public(t *testing.T, h *house, path string) bool {
+func isPublic(t *testing.T, h *house, path string) bool {
 	t.Helper()
 	docs, err := h.DB.Documents(t.Context())
 	h.must(err)
