@@ -20,6 +20,7 @@ import (
 	"postern/internal/pgp"
 	"postern/internal/policy"
 	"postern/internal/postgres"
+	"postern/internal/publish"
 	"postern/internal/vault"
 	"postern/internal/work"
 )
@@ -34,12 +35,13 @@ const history = 30 * 24 * time.Hour
 type PrepareConfig struct {
 	DB       *postgres.DB // its policy parser set
 	Data     string       // $POSTERN_DATA: demo.json and demo/ lie there
+	Version  string       // of the program, which renders the first pages
 	Progress func(string) // told a line at a time; nil: nobody is
 }
 
-// Prepare makes the instance with its vault, policy, team key and members, or
-// finds those of an earlier start, and leaves the vault unlocked. The doors can
-// be opened after it. ErrNotOurs when the database is somebody's.
+// Prepare makes the instance with its vault, policy, team key, members and first
+// pages, or finds those of an earlier start, and leaves the vault unlocked. The
+// doors can be opened after it. ErrNotOurs when the database is somebody's.
 func Prepare(ctx context.Context, c PrepareConfig) (*Sample, error) {
 	say := teller(c.Progress)
 	s, err := load(c.Data)
@@ -72,6 +74,7 @@ func Prepare(ctx context.Context, c PrepareConfig) (*Sample, error) {
 		do   func(context.Context, *postgres.DB) error
 	}{
 		{"policy", s.applyPolicy}, {"team key", s.teamKey}, {"members", s.invite}, {"distributors", s.enroll},
+		{"first pages", func(ctx context.Context, db *postgres.DB) error { return s.render(ctx, db, c.Version) }},
 	} {
 		if err := s.once(part.name, func() error { return part.do(ctx, c.DB) }); err != nil {
 			return nil, fmt.Errorf("make the demo's %s: %w", part.name, err)
@@ -165,6 +168,25 @@ func (s *Sample) teamKey(ctx context.Context, db *postgres.DB) error {
 	}
 	s.TeamKey = cert.Fingerprint()
 	return db.StoreTeamKey(ctx, system, cert.Fingerprint(), cert.Binary(), secret.Bytes())
+}
+
+// render makes the first edition, so that the gate has something to show from
+// its first moment on.
+func (s *Sample) render(ctx context.Context, db *postgres.DB, version string) error {
+	keys, err := db.TeamKeys(ctx, system)
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		return errors.New("there is no team key")
+	}
+	secret, err := pgp.ParseSecret(keys[0].Secret, nil)
+	if err != nil {
+		return err
+	}
+	r := publish.Renderer{Version: version, Now: db.Now, Demo: true,
+		Sign: func(text []byte, now time.Time) ([]byte, error) { return pgp.ClearSign(text, secret, now) }}
+	return db.PublishSite(ctx, system, r.Render)
 }
 
 // write puts a file into $POSTERN_DATA/demo, for this user alone.

@@ -285,7 +285,9 @@ func TestPostponedWhileSending(t *testing.T) {
 	at := newPlace(t, s.World, "POSTERN_SMTP_URL=smtp+insecure://"+sink.Addr(), "POSTERN_WORKERS=32")
 	p := at.start(t)
 	s.begin(t)
-	eventually(t, 30*time.Second, "the sink has 40 mails: "+p.words(), func() bool { return len(taken(sink)) >= 40 })
+	eventually(t, 30*time.Second, "32 connections are sending: "+p.words(), func() bool {
+		return len(taken(sink)) >= 32 && sink.Connections() >= 32
+	})
 	began := time.Now()
 	err := s.DB.UpdateRelease(t.Context(), s.Rel, s.release, func(r *disclosure.Release) error {
 		return r.Plan(s.DB.Now().Add(14*24*time.Hour), "UTC", "A second hole was found.", s.Rel, s.DB.Now())
@@ -295,9 +297,6 @@ func TestPostponedWhileSending(t *testing.T) {
 	must(t, err)
 	if took > 2*time.Second {
 		t.Errorf("Plan while 32 connections were sending took %s, want at most 2 s", took)
-	}
-	if sink.Connections() < 32 {
-		t.Errorf("the program made %d connections, want 32: the test has tested less", sink.Connections())
 	}
 	if left == distributors {
 		t.Error("everything had left before the date was moved: the test has tested nothing")

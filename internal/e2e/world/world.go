@@ -109,7 +109,7 @@ func New(t testing.TB, c Config) *World {
 	}
 	conf.Setup = func(ctx context.Context, db *postgres.DB) (err error) {
 		if c.Demo {
-			w.Sample, err = demo.Prepare(ctx, demo.PrepareConfig{DB: db, Data: w.Data})
+			w.Sample, err = demo.Prepare(ctx, demo.PrepareConfig{DB: db, Data: w.Data, Version: "test"})
 			return err
 		}
 		return w.setup(ctx, db, c)
