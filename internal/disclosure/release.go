@@ -285,7 +285,6 @@ type Outgoing struct {
 	Notice    *Notice
 	Recipient Recipient // as it stands now, checked against the approval
 	From      string
-	Token     string // for Reply-To and the return path; empty: none
 	InReplyTo string // Message-ID of the release's first mail to this recipient; empty: this is the first
 	Deadline  time.Time
 	// Confirm asks once more, before the final dot; an error cancels.

@@ -360,7 +360,7 @@ func (s *sender) handOver(ctx context.Context, c claim, st state) disclosure.Out
 	out := disclosure.Outgoing{
 		Delivery: disclosure.Delivery{ID: c.id, Notice: s.id, Release: s.release, State: disclosure.Sending, Attempt: c.attempt,
 			Recipient: to, MessageID: b.MessageID, Token: b.Token},
-		Notice: s.notice, Recipient: to, From: s.from, Deadline: st.expires,
+		Notice: s.notice, Recipient: to, From: s.from, InReplyTo: b.InReplyTo, Deadline: st.expires,
 		Confirm: func() error {
 			confirmed = s.confirm(ctx, st)
 			return confirmed

@@ -288,6 +288,7 @@ type deliveryBody struct {
 	Clear       bool                     `json:"clear,omitempty"`
 	MessageID   string                   `json:"message_id"`
 	Token       string                   `json:"token"`
+	InReplyTo   string                   `json:"in_reply_to,omitempty"`
 	Reply       string                   `json:"reply,omitempty"`
 	Digest      string                   `json:"digest,omitempty"`
 }
@@ -323,11 +324,16 @@ func (t *tx) queueDeliveries(ctx context.Context, lr *loadedRelease, n *disclosu
 	}
 	_, domain, _ := strings.Cut(lr.Policy.Contact.Address, "@")
 	mathrand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	earlier, err := t.firstMails(ctx, lr)
+	if err != nil {
+		return err
+	}
 	batch := &pgx.Batch{}
 	for _, r := range list {
 		id := disclosure.DeliveryID(disclosure.NewID())
 		body := deliveryBody{Notice: n.ID, Distributor: r.Distributor, Reporter: r.Reporter, List: approval.List, Name: r.Name,
-			Address: r.Address, Prints: r.Prints, Clear: r.ClearText, MessageID: disclosure.NewID() + "@" + cmp.Or(domain, "postern.invalid"), Token: newToken()}
+			Address: r.Address, Prints: r.Prints, Clear: r.ClearText, MessageID: disclosure.NewID() + "@" + cmp.Or(domain, "postern.invalid"), Token: newToken(),
+			InReplyTo: earlier[r.Address]}
 		mac, err := t.db.tokenMAC(body.Token)
 		if err != nil {
 			return err
@@ -345,6 +351,31 @@ func (t *tx) queueDeliveries(ctx context.Context, lr *loadedRelease, n *disclosu
 	}
 	t.note("notice.sending", string(n.ID), map[string]any{"recipients": len(list), "digest": n.Digest})
 	return nil
+}
+
+// firstMails is, by address, the Message-ID of the first mail of the release
+// that reached it: later ones refer to it.
+func (t *tx) firstMails(ctx context.Context, lr *loadedRelease) (map[string]string, error) {
+	rows, err := t.Query(ctx, `SELECT d.id, d.sealed FROM delivery d JOIN notice n ON n.id = d.notice
+		WHERE n.release = $1 AND d.state = 'sent' ORDER BY d.updated DESC, d.id`, lr.ID)
+	if err != nil {
+		return nil, fmt.Errorf("look for earlier mails of release %s: %w", lr.ID, err)
+	}
+	first := map[string]string{}
+	var id disclosure.DeliveryID
+	var sealed []byte
+	_, err = pgx.ForEachRow(rows, []any{&id, &sealed}, func() error {
+		var b deliveryBody
+		if err := openJSON(lr.key, t.db.aad("delivery", "sealed", string(id), string(lr.ID), lr.keyVersion), sealed, &b); err != nil {
+			return err
+		}
+		first[b.Address] = b.MessageID
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for earlier mails of release %s: %w", lr.ID, err)
+	}
+	return first, nil
 }
 
 // newToken is 128 random bits in letters and digits a mail address keeps.

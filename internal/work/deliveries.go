@@ -108,6 +108,7 @@ func (w *Work) send(ctx context.Context, o disclosure.Outgoing, signer *pgp.Secr
 	if o.Notice.Audience.Private() {
 		outer.AutoSubmitted = mail.AutoNo
 	}
+	var refused error
 	digest := sha256.New()
 	if !o.Deadline.IsZero() {
 		// The deadline is in the program's time; what is left of it is not.
@@ -124,14 +125,19 @@ func (w *Work) send(ctx context.Context, o disclosure.Outgoing, signer *pgp.Secr
 		func(to io.Writer) error { return write(io.MultiWriter(to, digest), outer) },
 		func(context.Context) error {
 			if o.Confirm != nil {
-				if err := o.Confirm(); err != nil {
-					return err
+				if refused = o.Confirm(); refused != nil {
+					return refused
 				}
 			}
 			dotted = true
 			return nil
 		})
-	out = disclosure.Outcome{State: outcomeState(got), Text: got.Text}
+	out = disclosure.Outcome{State: outcomeState(got.State), Text: got.Text}
+	if out.State == disclosure.Canceled && refused == nil && ctx.Err() == nil {
+		// It could not be written: a key that expired just now, say. Trying
+		// again is no use; it needs a person.
+		out.State = disclosure.Rejected
+	}
 	switch out.State {
 	case disclosure.Delivered:
 		w.Stats.Sent.Add(1)
@@ -149,8 +155,8 @@ func (w *Work) send(ctx context.Context, o disclosure.Outgoing, signer *pgp.Secr
 
 // outcomeState translates; what smtp might add later is uncertain until
 // somebody looks.
-func outcomeState(o smtp.Outcome) disclosure.DeliveryState {
-	switch o.State {
+func outcomeState(s smtp.State) disclosure.DeliveryState {
+	switch s {
 	case smtp.Sent:
 		return disclosure.Delivered
 	case smtp.Deferred:
@@ -158,12 +164,6 @@ func outcomeState(o smtp.Outcome) disclosure.DeliveryState {
 	case smtp.Rejected:
 		return disclosure.Rejected
 	case smtp.Canceled:
-		// A body that cannot be written will not be written by trying again:
-		// a key that expired meanwhile, say. It needs a person.
-		var key *pgp.KeyError
-		if errors.As(o.Err, &key) {
-			return disclosure.Rejected
-		}
 		return disclosure.Canceled
 	}
 	return disclosure.Uncertain
@@ -246,10 +246,10 @@ func (w *Work) returnPath(o disclosure.Outgoing) (envelope, reply string, err er
 	if err != nil {
 		return "", "", fmt.Errorf("our own address cannot be used: %w", err)
 	}
-	if o.Token == "" {
+	if o.Delivery.Token == "" {
 		return a.Addr, "", nil
 	}
-	tokened, err := mail.TokenAddress(a.Addr, o.Token)
+	tokened, err := mail.TokenAddress(a.Addr, o.Delivery.Token)
 	if err != nil {
 		return "", "", fmt.Errorf("our own address cannot carry a token: %w", err)
 	}
