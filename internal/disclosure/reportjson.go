@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -33,23 +35,37 @@ type FileJSON struct {
 	Data []byte `json:"data"`
 }
 
-// ParseReportJSON reads a report strictly: unknown members, a missing
-// description and text that is not UTF-8 are refused, all at once where more
-// than one thing is wrong.
+// ParseReportJSON reads a report strictly: unknown members, members of a wrong
+// type, a missing description and text that is not UTF-8 are refused, all at
+// once where more than one thing is wrong. Beside a *Refusal the report holds
+// what could be read; it is nil when the whole is no JSON object.
 func ParseReportJSON(b []byte) (*ReportJSON, error) {
 	if !utf8.Valid(b) {
 		return nil, Refuse("", "The JSON is not valid UTF-8.")
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	var r ReportJSON
-	if err := d.Decode(&r); err != nil {
-		return nil, Refuse("", fmt.Sprintf("The JSON cannot be read: %s.", strings.TrimPrefix(err.Error(), "json: ")))
+	var members map[string]json.RawMessage
+	if err := d.Decode(&members); err != nil || members == nil {
+		return nil, Refuse("", "This is not one JSON object.")
 	}
 	if d.More() {
 		return nil, Refuse("", "There is something behind the JSON object.")
 	}
 	var faults *Refusal
+	var r ReportJSON
+	known := r.members()
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		field, ok := known[name]
+		if !ok {
+			faults = faults.Add("", fmt.Sprintf("There is no member %.60q; the names are in the description of the API.", name))
+			continue
+		}
+		member := json.NewDecoder(bytes.NewReader(members[name]))
+		member.DisallowUnknownFields()
+		if member.Decode(field.to) != nil {
+			faults = faults.Add(name, field.want)
+		}
+	}
 	if strings.TrimSpace(r.Description) == "" {
 		faults = faults.Add("description", "Describe what you found; one sentence is enough.")
 	}
@@ -59,6 +75,23 @@ func ParseReportJSON(b []byte) (*ReportJSON, error) {
 		faults = faults.Add("credit", `Write "yes" or "no" for credit, or leave it out.`)
 	}
 	return &r, faults.Err()
+}
+
+type member struct {
+	to   any
+	want string
+}
+
+// members names what a report may hold, and where it goes.
+func (r *ReportJSON) members() map[string]member {
+	const text = "This has to be a string."
+	return map[string]member{
+		"description": {&r.Description, text}, "title": {&r.Title, text}, "versions": {&r.Versions, text}, "reproduce": {&r.Reproduce, text},
+		"impact": {&r.Impact, text}, "name": {&r.Name, text}, "address": {&r.Address, text}, "language": {&r.Language, text},
+		"key": {&r.Key, text}, "credit": {&r.Credit, text}, "credit_text": {&r.CreditText, text},
+		"answers": {&r.Answers, "This has to be an object of strings."},
+		"files":   {&r.Files, `This has to be an array of objects with "name", "data" in base64, and maybe "type".`},
+	}
 }
 
 // What a mailbox's owner may ask for beside writing; an Answer's Ask in an

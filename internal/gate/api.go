@@ -2,7 +2,9 @@ package gate
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -10,8 +12,10 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"postern/internal/disclosure"
 	"postern/internal/pgp"
@@ -43,8 +47,27 @@ func problem(kind string, status int, title, detail string) *problemDoc {
 	return &problemDoc{Type: "/problems/" + kind, Status: status, Title: title, Detail: detail}
 }
 
-// problems answers a failure of h with a problem document.
-func problems(h server.Handler) server.Handler {
+// Addresses of the API.
+const (
+	PathReports  = "/api/v1/reports"
+	PathMessages = "/api/v1/mailbox"
+	PathOpenAPI  = "/api/v1/openapi.json"
+)
+
+//go:embed openapi.json
+var description []byte
+
+// openAPI serves the API's OpenAPI 3.1 description.
+func openAPI(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
+	w.Header().Set("Cache-Control", "public, no-cache")
+	_, _ = w.Write(description)
+	return nil
+}
+
+// problems answers a failure of h with a problem document, so that a program
+// never has to read a page.
+func (g *Gate) problems(h server.Handler) server.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := h(w, r)
 		if err == nil {
@@ -52,7 +75,11 @@ func problems(h server.Handler) server.Handler {
 		}
 		p := asProblem(err)
 		if p == nil {
-			return err
+			if errors.Is(err, context.Canceled) {
+				return err // nobody is there to read it
+			}
+			g.c.Log.Error("the API failed", "request", server.RequestID(r.Context()), "error", err)
+			p = problem("internal", http.StatusInternalServerError, "Something went wrong here", "It is our fault. Send the same bytes with the same Idempotency-Key again.")
 		}
 		p.ID = server.RequestID(r.Context())
 		b, err := json.Marshal(p)
@@ -60,7 +87,7 @@ func problems(h server.Handler) server.Handler {
 			return fmt.Errorf("write a problem: %w", err)
 		}
 		w.Header().Set("Content-Type", "application/problem+json")
-		if p.Status == http.StatusServiceUnavailable {
+		if p.Type == "/problems/not-stored" {
 			w.Header().Set("Retry-After", "5")
 		}
 		w.WriteHeader(p.Status)
@@ -79,7 +106,7 @@ func asProblem(err error) *problemDoc {
 	case errors.As(err, &refusal):
 		p = problem("invalid", http.StatusUnprocessableEntity, "The report cannot be taken like this", "")
 		for _, f := range refusal.Faults {
-			p.Errors = append(p.Errors, problemFault{f.Field, f.Text})
+			p.Errors = append(p.Errors, problemFault{f.Field, oneLine(f.Text, 400)})
 		}
 		return p
 	case errors.Is(err, errTooLarge), errors.As(err, &size):
@@ -106,6 +133,9 @@ func (g *Gate) apiReport(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if paceOf(r.Context()) == paceOver {
+		return errTooMany
+	}
 	if s.file.Notice != "" {
 		return problem("paused", http.StatusServiceUnavailable, "Intake is paused", s.file.Notice)
 	}
@@ -119,6 +149,9 @@ func (g *Gate) apiReport(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer in.close()
 	sum, err := in.readAPI(r)
+	if errors.Is(err, errSecret) {
+		return g.refuseSecretAPI(r, in, key)
+	}
 	if err != nil {
 		return err
 	}
@@ -153,7 +186,24 @@ func idempotencyKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-// headSize is how much of an encrypted body is kept for judging it.
+// errSecret: what was sent holds a private key.
+var errSecret = errors.New("a private key was sent")
+
+const secretText = "Nobody but you should have it: take it for lost, revoke it, and make a new one. " +
+	"What you sent was sealed and is shown to nobody; send your report again without the key."
+
+// refuseSecretAPI seals what came, which is in the intake, and refuses it.
+func (g *Gate) refuseSecretAPI(r *http.Request, in *intake, key string) error {
+	in.header.Secret = true
+	sum := in.body.digest()
+	if _, err := in.store(r.Context(), key, nil, hex.EncodeToString(sum[:])); err != nil {
+		g.c.Log.Warn("a refused private key was not sealed", "request", server.RequestID(r.Context()), "error", err)
+	}
+	return problem("private-key", http.StatusUnprocessableEntity, "This holds a private key", secretText)
+}
+
+// wholeInMemory is how much of a body is judged as a whole; what is longer
+// must be one armored message and is judged by its two ends.
 const wholeInMemory = 1 << 20
 
 // readAPI reads the body by its media type. The digest is of the bytes as sent.
@@ -164,7 +214,7 @@ func (in *intake) readAPI(r *http.Request) (string, error) {
 	}
 	switch kind {
 	case "application/json":
-		return in.readJSON(r.Body)
+		return in.readJSON(r.Context(), r.Body)
 	case "application/pgp-encrypted", "text/plain":
 		return in.readText(r.Body, kind)
 	}
@@ -180,6 +230,7 @@ func (in *intake) readText(body io.Reader, kind string) (string, error) {
 	}
 	rest := io.Reader(bytes.NewReader(nil))
 	var j judged
+	long := len(head) > wholeInMemory
 	if len(head) > wholeInMemory {
 		if !bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n\ufeff"), []byte("-----BEGIN PGP MESSAGE-----")) {
 			return "", problem("too-large", http.StatusRequestEntityTooLarge, "Plain text is taken up to a megabyte", "Nothing was stored. Encrypt it, or send files in JSON.")
@@ -192,7 +243,10 @@ func (in *intake) readText(body io.Reader, kind string) (string, error) {
 	case len(bytes.TrimSpace(head)) == 0:
 		return "", problem("empty", http.StatusUnprocessableEntity, "There is nothing in it", "Describe what you found; one sentence is enough.")
 	case j.secret:
-		return "", problem("private-key", http.StatusUnprocessableEntity, "This holds a private key", j.fault)
+		if _, err := in.add(disclosure.PartText, "", kind, bytes.NewReader(head)); err != nil {
+			return "", ours(err)
+		}
+		return "", errSecret
 	case j.fault != "":
 		return "", problem(faultKind(head), http.StatusUnprocessableEntity, "This cannot be read by us", j.fault)
 	case kind == "application/pgp-encrypted" && j.kind != disclosure.PartOpenPGP:
@@ -200,9 +254,13 @@ func (in *intake) readText(body io.Reader, kind string) (string, error) {
 			"Nothing was stored. Send it as text/plain if it is meant to be read as it stands.")
 	}
 	in.header.ToKey = j.toKey
-	p, err := in.add(j.kind, "", kind, io.MultiReader(bytes.NewReader(head), rest))
+	var end tail
+	p, err := in.add(j.kind, "", kind, io.TeeReader(io.MultiReader(bytes.NewReader(head), rest), &end))
 	if err != nil {
 		return "", ours(err)
+	}
+	if long && !end.whole() {
+		return "", problem("broken-armor", http.StatusUnprocessableEntity, "This cannot be read by us", cutOff)
 	}
 	return p.SHA256, nil
 }
@@ -217,24 +275,58 @@ func faultKind(text []byte) string {
 	return "broken-armor"
 }
 
-func (in *intake) readJSON(body io.Reader) (string, error) {
-	limit := in.set.policy().Intake.MaxBytes
-	b, err := io.ReadAll(io.LimitReader(body, limit+1))
+// heavyJSON is how large a JSON body may be to be taken apart beside others.
+const heavyJSON = 1 << 20
+
+// readJSON spools the body and then takes it apart, a large one at a time: a
+// parsed body costs several times its size.
+func (in *intake) readJSON(ctx context.Context, body io.Reader) (string, error) {
+	p, err := in.add(disclosure.PartJSON, "", "application/json", body)
 	if err != nil {
-		return "", broken(err)
+		return "", ours(err)
 	}
-	if int64(len(b)) > limit {
-		return "", errTooLarge
+	if p.Size > heavyJSON {
+		select {
+		case in.g.heavy <- struct{}{}:
+			defer func() { <-in.g.heavy }()
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(30 * time.Second):
+			return "", errBusy
+		}
 	}
-	report, err := disclosure.ParseReportJSON(b)
+	spooled, err := in.body.reader()
 	if err != nil {
 		return "", err
 	}
-	j := in.set.judge([]byte(report.Description))
-	if j.secret {
-		return "", problem("private-key", http.StatusUnprocessableEntity, "This holds a private key", j.fault)
+	b := make([]byte, p.Size)
+	if _, err := io.ReadFull(spooled, b); err != nil {
+		return "", fmt.Errorf("%w: read it back: %w", errNoRoom, err)
 	}
+	return p.SHA256, in.judgeJSON(b)
+}
+
+// judgeJSON lists every fault at once.
+func (in *intake) judgeJSON(b []byte) error {
+	report, err := disclosure.ParseReportJSON(b)
 	var faults *disclosure.Refusal
+	if err != nil && !errors.As(err, &faults) {
+		return err
+	}
+	if report == nil {
+		if holdsSecret(string(b)) {
+			return errSecret
+		}
+		return err
+	}
+	texts := []string{report.Description, report.Title, report.Versions, report.Reproduce, report.Impact, report.Name, report.Address, report.Key, report.CreditText}
+	for _, text := range report.Answers {
+		texts = append(texts, text)
+	}
+	if slices.ContainsFunc(texts, holdsSecret) {
+		return errSecret
+	}
+	j := in.set.judge([]byte(report.Description))
 	if j.fault != "" {
 		faults = faults.Add("description", j.fault)
 	}
@@ -246,16 +338,12 @@ func (in *intake) readJSON(body io.Reader) (string, error) {
 		faults = faults.Add("key", fault)
 	}
 	if err := faults.Err(); err != nil {
-		return "", err
+		return err
 	}
 	in.header.Name, in.header.Address, in.header.Title = oneLine(report.Name, 200), report.Address, oneLine(report.Title, 200)
 	in.header.Language, in.header.Key, in.header.ToKey = oneLine(report.Language, 35), cert, j.toKey
 	in.header.Credit, in.header.CreditText = report.Credit, oneLine(report.CreditText, 500)
-	p, err := in.add(disclosure.PartJSON, "", "application/json", bytes.NewReader(b))
-	if err != nil {
-		return "", ours(err)
-	}
-	return p.SHA256, nil
+	return nil
 }
 
 // apiMailbox reads a mailbox, or adds to it; the code stands in the body.
@@ -264,14 +352,16 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var ask struct {
-		Code string `json:"code"`
-		Text string `json:"text,omitempty"`
+	if paceOf(r.Context()) == paceOver {
+		return errTooMany
 	}
-	d := json.NewDecoder(io.LimitReader(r.Body, maxTyped))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&ask); err != nil {
-		return disclosure.Refuse("", `Send {"code": "…"} to read, with "text" to add.`)
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
+	ask, err := readMailboxJSON(r)
+	if err != nil {
+		return err
 	}
 	code, err := vault.ParseCode(ask.Code)
 	if err != nil {
@@ -285,13 +375,16 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 		Note  string    `json:"note,omitempty"`
 	}{Items: []apiItem{}}
 	if strings.TrimSpace(ask.Text) != "" {
-		key, err := idempotencyKey(r)
+		a, err := s.apiAddition(ask.Text)
 		if err != nil {
 			return err
 		}
-		added, err := g.addMessage(r.Context(), s, box, key, addition{text: normalize(ask.Text)})
+		added, err := g.addMessage(r.Context(), s, box, key, a, nil)
 		if err != nil {
 			return err
+		}
+		if a.secret {
+			return problem("private-key", http.StatusUnprocessableEntity, "This holds a private key", secretText)
 		}
 		out.Added = &apiAdded{added.SHA256, added.Received}
 	}
@@ -304,7 +397,7 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 		out.Note = "Nothing has been read yet, or there is no such code."
 	}
 	for _, it := range items {
-		out.Items = append(out.Items, apiItem{it.Kind, it.At, it.Text, it.Status, it.Size, it.SHA256, it.Files})
+		out.Items = append(out.Items, apiItem{it.Kind, it.At, it.Text, it.Status, it.Planned, it.Size, it.SHA256, it.Files})
 	}
 	b, err := json.Marshal(out)
 	if err != nil {
@@ -315,19 +408,59 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// mailboxAsk is the body of POST /api/v1/mailbox.
+type mailboxAsk struct {
+	Code string `json:"code"`
+	Text string `json:"text,omitempty"`
+}
+
+func readMailboxJSON(r *http.Request) (ask mailboxAsk, err error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return ask, problem("media-type", http.StatusUnsupportedMediaType, "This media type is not taken", "Send application/json.")
+	}
+	b, err := io.ReadAll(io.LimitReader(r.Body, maxTyped+1))
+	if err != nil {
+		return ask, broken(err)
+	}
+	if len(b) > maxTyped {
+		return ask, errTooLarge
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if d.Decode(&ask) != nil || d.More() || !utf8.Valid(b) {
+		return ask, disclosure.Refuse("", `Send {"code": "…"} to read, with "text" to add; nothing else.`)
+	}
+	return ask, nil
+}
+
+// apiAddition judges a text as the report's is judged.
+func (s *set) apiAddition(text string) (addition, error) {
+	j := s.judge([]byte(text))
+	switch {
+	case j.secret:
+		return addition{text: text, secret: true}, nil
+	case j.fault != "":
+		return addition{}, problem(faultKind([]byte(text)), http.StatusUnprocessableEntity, "This cannot be read by us", j.fault)
+	case j.kind == disclosure.PartOpenPGP:
+		return addition{text: text, kind: j.kind, toKey: j.toKey}, nil
+	}
+	return addition{text: normalize(text)}, nil
+}
+
 type apiAdded struct {
 	SHA256   string    `json:"sha256"`
 	Received time.Time `json:"received_at"`
 }
 
 type apiItem struct {
-	Kind   disclosure.MailboxItemKind `json:"kind"`
-	At     time.Time                  `json:"at"`
-	Text   string                     `json:"text,omitempty"`
-	Status disclosure.CaseState       `json:"status,omitempty"`
-	Size   int64                      `json:"size,omitempty"`
-	SHA256 string                     `json:"sha256,omitempty"`
-	Files  []disclosure.MailboxFile   `json:"files,omitempty"`
+	Kind    disclosure.MailboxItemKind `json:"kind"`
+	At      time.Time                  `json:"at"`
+	Text    string                     `json:"text,omitempty"`
+	Status  disclosure.CaseState       `json:"status,omitempty"`
+	Planned time.Time                  `json:"planned,omitzero"`
+	Size    int64                      `json:"size,omitempty"`
+	SHA256  string                     `json:"sha256,omitempty"`
+	Files   []disclosure.MailboxFile   `json:"files,omitempty"`
 }
 
 func hexSum(b []byte) string {

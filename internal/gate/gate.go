@@ -46,6 +46,9 @@ type Limits struct {
 	Window  time.Duration // 0: ten minutes
 	Lookups int           // mailbox look-ups a window from one address; 0: 120
 	Uploads int           // bodies read at once; 0: 64
+	// Beyond the allowance an address is served one request every SlowEvery
+	// (0: 10 s), each of which waits at most SlowWait for that (0: 30 s).
+	SlowEvery, SlowWait time.Duration
 }
 
 // Gate is the public's door. Start makes it read what is public, and go on
@@ -55,6 +58,8 @@ type Gate struct {
 	server  *server.Server
 	set     atomic.Pointer[set]
 	uploads chan struct{}
+	heavy   chan struct{} // one JSON body beyond heavyJSON is taken apart at a time
+	line    *line
 }
 
 // set is one edition with the keys that were current with it. It is swapped whole.
@@ -81,7 +86,13 @@ func New(c Config) *Gate {
 	if l.Window == 0 {
 		l.Window = 10 * time.Minute
 	}
-	g := &Gate{c: c, uploads: make(chan struct{}, l.Uploads)}
+	if l.SlowEvery == 0 {
+		l.SlowEvery = 10 * time.Second
+	}
+	if l.SlowWait == 0 {
+		l.SlowWait = 30 * time.Second
+	}
+	g := &Gate{c: c, uploads: make(chan struct{}, l.Uploads), heavy: make(chan struct{}, 1), line: newLine(l.SlowEvery, l.SlowWait)}
 	g.server = server.New(server.Config{
 		Name: "gate", BaseURL: c.URL, Proxies: c.Proxies, Log: c.Log,
 		Problem: g.problem, ErrorPage: g.errorPage,
@@ -103,15 +114,29 @@ func (g *Gate) routes() {
 	s.Page("/healthz", g.healthz)
 	s.Page("/readyz", g.readyz)
 
-	reports := s.Limit(g.c.Limits.Reports, g.c.Limits.Window, g.tooMany)
+	// A page and the API beside it draw on one allowance; what is beyond it goes
+	// to the same handler, slower.
+	handlers := map[string]server.Handler{
+		public.PathReport: g.report, PathReports: g.problems(g.apiReport),
+		public.PathMailbox: g.mailbox, PathMessages: g.problems(g.apiMailbox),
+	}
+	beyond := g.slower(func(w http.ResponseWriter, r *http.Request) error { return handlers[r.URL.Path](w, r) })
+	reports := s.Limit(g.c.Limits.Reports, g.c.Limits.Window, beyond)
+	lookups := s.Limit(g.c.Limits.Lookups, g.c.Limits.Window, beyond)
+
 	s.Page(public.PathReport, g.reportForm)
 	s.Form(public.PathReport, maxBody, g.report, reports)
-	lookups := s.Limit(g.c.Limits.Lookups, g.c.Limits.Window, g.tooMany)
 	s.Page(public.PathMailbox, g.mailboxForm)
 	s.Form(public.PathMailbox, maxBody, g.mailbox, lookups)
-
-	s.API("/api/v1/reports", maxBody, problems(g.apiReport), reports)
-	s.API("/api/v1/mailbox", maxBody, problems(g.apiMailbox), lookups)
+	s.API(PathReports, maxBody, handlers[PathReports], reports)
+	s.API(PathMessages, maxBody, handlers[PathMessages], lookups)
+	for _, path := range []string{PathReports, PathMessages} {
+		s.Page(path, g.problems(func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Allow", http.MethodPost)
+			return problem("method", http.StatusMethodNotAllowed, "This address takes POST", "See "+PathOpenAPI+".")
+		}))
+	}
+	s.Page(PathOpenAPI, openAPI)
 }
 
 // maxBody is beyond what any policy allows; the policy's own limit is checked
@@ -251,6 +276,8 @@ func (g *Gate) problem(err error) (server.Answer, bool) {
 	case errors.Is(err, gatedb.ErrUnavailable), errors.Is(err, errNoSet), errors.Is(err, errBusy):
 		return server.Answer{Status: http.StatusServiceUnavailable, Title: "Not available just now",
 			Text: "The database did not answer. Nothing was stored. Try again in a moment.", RetryIn: 5}, true
+	case errors.Is(err, errTooLarge), errors.Is(err, errTyped):
+		return server.Answer{Status: http.StatusRequestEntityTooLarge, Title: "That is too large", Text: "Nothing was stored. Send less, or in parts."}, true
 	case errors.Is(err, errTooMany):
 		return server.Answer{Status: http.StatusTooManyRequests, Title: "Too much at once",
 			Text: "From where you are, a lot came in a short time. Wait a few minutes, or write a mail.", RetryIn: 60}, true
@@ -259,8 +286,6 @@ func (g *Gate) problem(err error) (server.Answer, bool) {
 }
 
 var errTooMany = errors.New("too many requests")
-
-func (g *Gate) tooMany(http.ResponseWriter, *http.Request) error { return errTooMany }
 
 func (g *Gate) errorPage(_ *http.Request, a server.Answer) templ.Component {
 	if a.Status == http.StatusNotFound {

@@ -82,6 +82,9 @@ type receipt struct {
 // commit; an error means that nothing was stored, or that a repetition with
 // the same key will find it.
 func (in *intake) store(ctx context.Context, key string, to *vault.Mailbox, sum string) (receipt, error) {
+	if to != nil { // the same words to another mailbox are another message
+		in.header.Mailbox = disclosure.MailboxID(to.ID())
+	}
 	bodySum, err := in.identity()
 	if err != nil {
 		return receipt{}, err
@@ -139,17 +142,19 @@ func (in *intake) insert(ctx context.Context, id disclosure.ArrivalID, sum strin
 	received, _, err := in.g.c.DB.InsertArrival(ctx, gatedb.Arrival{
 		ID: id, Kind: in.kind, Channel: in.channel, Received: meta.Received, VaultKey: meta.VaultKey,
 		Encapsulation: sealer.Encapsulation(), Header: sealer.Header(head),
-	}, chunks(sealer, r))
+	}, chunks(sealer, r, in.body.size))
 	return received, err
 }
 
 // chunks seals a body piece by piece. It reads one piece ahead, since the last
-// one is sealed as the last.
-func chunks(sealer *vault.ArrivalSealer, r io.Reader) iter.Seq2[gatedb.Chunk, error] {
+// one is sealed as the last. size is all there is to read: most bodies are far
+// smaller than a piece may be.
+func chunks(sealer *vault.ArrivalSealer, r io.Reader, size int64) iter.Seq2[gatedb.Chunk, error] {
 	return func(yield func(gatedb.Chunk, error) bool) {
 		read := func() ([]byte, error) {
-			b := make([]byte, vault.MaxArrivalChunk)
+			b := make([]byte, min(vault.MaxArrivalChunk, size))
 			n, err := io.ReadFull(r, b)
+			size -= int64(n)
 			if err == io.EOF || err == io.ErrUnexpectedEOF {
 				err = nil
 			}

@@ -22,8 +22,7 @@ func (s *set) judge(text []byte) judged {
 	found := pgp.Inspect(text)
 	switch found.Shape {
 	case pgp.ShapePrivateKey:
-		return judged{secret: true, fault: "This holds a private key. Nobody but you should have it: take it for lost, revoke it, and make a new one. " +
-			"What you sent was sealed; send your report again without the key."}
+		return judged{secret: true, fault: "This holds a private key. " + secretText}
 	case pgp.ShapePublicKey:
 		return judged{fault: "This is a public key, not a report. Describe what you found here, and put your key into the field for it under “More, if you have it”."}
 	case pgp.ShapeBroken:
@@ -96,6 +95,30 @@ func ownKey(text string) ([]byte, string) {
 		return nil, "This is not a public key we can read: " + strings.TrimSuffix(err.Error(), ".") + ". Leave the field empty, or export the key again."
 	}
 	return certs[0].Binary(), ""
+}
+
+// holdsSecret says whether a private key stands anywhere in a text.
+func holdsSecret(text string) bool {
+	return pgp.Inspect([]byte(text)).Shape == pgp.ShapePrivateKey
+}
+
+// cutOff is said of a long message whose end is not there.
+const cutOff = "This begins like an encrypted message, but it is cut off. Send the whole of it, from the BEGIN line to the END line."
+
+// tail keeps the end of what is written to it.
+type tail struct{ b []byte }
+
+const tailSize = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p[max(0, len(p)-tailSize):]...)
+	t.b = t.b[max(0, len(t.b)-tailSize):]
+	return len(p), nil
+}
+
+// whole says whether an armored message ended before the writing did.
+func (t *tail) whole() bool {
+	return strings.HasSuffix(strings.TrimRight(string(t.b), " \t\r\n"), "-----END PGP MESSAGE-----")
 }
 
 // normalize makes typed text UTF-8 with LF, as its digest is made over.

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
+	"mime/multipart"
 	"net/http"
+	"slices"
 	"strings"
 
 	"postern/internal/disclosure"
@@ -46,33 +49,29 @@ func codeFault(err error) disclosure.Fault {
 	return fieldFault(public.FieldCode, text)
 }
 
-// mailboxRequest is a mailbox form as sent.
+// mailboxRequest is a mailbox form as sent. Files have streamed into an intake
+// of their own; close gives it back.
 type mailboxRequest struct {
 	values map[string]string
-	files  []addedFile
+	typed  int
+	files  *intake
+	n      int // of files
 }
 
-type addedFile struct {
-	name, kind string
-	data       []byte
+func (q *mailboxRequest) get(name string) string { return normalize(q.values[name]) }
+
+func (q *mailboxRequest) close() {
+	if q.files != nil {
+		q.files.close()
+	}
 }
 
-func (q mailboxRequest) get(name string) string { return normalize(q.values[name]) }
-
-// readMailbox reads a mailbox form. Files come with an addition only, and are
-// bounded like a report's.
-func readMailbox(r *http.Request, limit int64) (mailboxRequest, error) {
-	q := mailboxRequest{values: map[string]string{}}
+// readMailbox reads a mailbox form. Files are bounded like a report's.
+func (g *Gate) readMailbox(s *set, r *http.Request) (*mailboxRequest, error) {
+	q := &mailboxRequest{values: map[string]string{}}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "multipart/form-data" {
-		r.Body = http.MaxBytesReader(nil, r.Body, maxTyped)
-		if err := r.ParseForm(); err != nil {
-			return q, errTyped
-		}
-		for name := range r.PostForm {
-			q.values[name] = r.PostForm.Get(name)
-		}
-		return q, nil
+		return q, readFields(r, q.values)
 	}
 	parts, err := r.MultipartReader()
 	if err != nil {
@@ -86,20 +85,46 @@ func readMailbox(r *http.Request, limit int64) (mailboxRequest, error) {
 		if err != nil {
 			return q, broken(err)
 		}
-		b, err := io.ReadAll(io.LimitReader(p, limit+1))
+		if p.FormName() == public.FieldFiles {
+			err = g.readFile(r.Context(), s, q, p)
+		} else {
+			err = q.field(p)
+		}
 		if err != nil {
-			return q, broken(err)
-		}
-		if limit -= int64(len(b)); limit < 0 {
-			return q, errTooLarge
-		}
-		if p.FileName() != "" {
-			q.files = append(q.files, addedFile{p.FileName(), p.Header.Get("Content-Type"), b})
-		} else if p.FormName() != public.FieldFiles {
-			q.values[p.FormName()] = string(b)
+			return q, err
 		}
 	}
 	return q, errForm
+}
+
+func (g *Gate) readFile(ctx context.Context, s *set, q *mailboxRequest, p *multipart.Part) (err error) {
+	if p.FileName() == "" {
+		return nil // the field was left empty
+	}
+	if q.files == nil {
+		if q.files, err = g.begin(ctx, s, disclosure.ArrivalMessage, disclosure.ByMailbox); err != nil {
+			return err
+		}
+	}
+	if _, err := q.files.add(disclosure.PartFile, p.FileName(), p.Header.Get("Content-Type"), p); err != nil {
+		return ours(err)
+	}
+	q.n++
+	return nil
+}
+
+func (q *mailboxRequest) field(p *multipart.Part) error {
+	b, err := io.ReadAll(io.LimitReader(p, maxField+1))
+	if err != nil {
+		return broken(err)
+	}
+	if q.typed += len(b); len(b) > maxField || q.typed > maxTyped {
+		return errTyped
+	}
+	if _, twice := q.values[p.FormName()]; !twice {
+		q.values[p.FormName()] = string(b)
+	}
+	return nil
 }
 
 // mailbox shows a mailbox, and does what its forms ask. The code stands in the
@@ -109,20 +134,30 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q, err := readMailbox(r, s.policy().Intake.MaxBytes)
-	if err != nil {
-		return err
+	q, failed := g.readMailbox(s, r)
+	defer q.close()
+	if failed == nil && paceOf(r.Context()) == paceOver {
+		failed = errTooMany
 	}
 	code, err := vault.ParseCode(q.values[public.FieldCode])
 	if err != nil {
+		if failed != nil {
+			return failed
+		}
 		v := public.MailboxEnterView{Gate: g.frame(ui.NavMailbox), Code: oneLine(q.values[public.FieldCode], 200), Faults: []disclosure.Fault{codeFault(err)}}
+		if holdsSecret(q.values[public.FieldCode]) {
+			v.Code = ""
+		}
 		return server.Render(w, r, http.StatusUnprocessableEntity, public.MailboxEnter(v))
 	}
 	box := code.Mailbox(s.instance)
 	v := public.MailboxView{Gate: g.frame(ui.NavMailbox), Code: strings.Join(code.Words(), " "), Idempotency: newKey(),
 		MaxBytes: s.policy().Intake.MaxBytes, Key: s.key(g.c.Now()), Browser: ui.HasVendor() && s.cert != nil}
-	status := g.act(r.Context(), s, box, q, &v)
-	items, err := g.items(r.Context(), s, box)
+	status := g.act(r.Context(), s, box, q, failed, &v)
+	var items []disclosure.MailboxItem
+	if !errors.Is(failed, errTooMany) {
+		items, err = g.items(r.Context(), s, box)
+	}
 	if err != nil && v.Added == nil && !v.NotStored {
 		return err
 	}
@@ -130,10 +165,39 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 	return server.Render(w, r, status, public.Mailbox(v))
 }
 
+// mailboxProblem says what went wrong while the form was read; the form comes
+// back with its text.
+func mailboxProblem(err error) (int, disclosure.Fault) {
+	var size *http.MaxBytesError
+	switch {
+	case errors.Is(err, errTooMany):
+		return http.StatusTooManyRequests, fieldFault(public.FieldText, overText)
+	case errors.As(err, &size) && size.Limit == slowBytes:
+		return http.StatusRequestEntityTooLarge, fieldFault(public.FieldText, slowText)
+	case errors.Is(err, errTooLarge), errors.Is(err, errTyped), errors.As(err, &size):
+		return http.StatusRequestEntityTooLarge, fieldFault(public.FieldText, "Together this is larger than what we take at once. Nothing was stored. Send it in parts.")
+	}
+	return http.StatusBadRequest, fieldFault(public.FieldText, "The form could not be read to its end. Nothing was stored. Send it again.")
+}
+
 // act does what the form asks and notes the outcome in the view.
-func (g *Gate) act(ctx context.Context, s *set, box *vault.Mailbox, q mailboxRequest, v *public.MailboxView) int {
+func (g *Gate) act(ctx context.Context, s *set, box *vault.Mailbox, q *mailboxRequest, failed error, v *public.MailboxView) int {
 	v.Form = public.MailboxForm{Text: q.get(public.FieldText), CreditWish: q.values[public.FieldCreditWish],
 		CreditText: q.get(public.FieldCreditText), OwnKey: q.get(public.FieldOwnKey), Reason: q.get(public.FieldReason)}
+	for _, text := range q.values {
+		if holdsSecret(text) {
+			return g.actSecret(ctx, s, box, q, v)
+		}
+	}
+	if busy := errors.Is(failed, errBusy) || errors.Is(failed, errNoRoom); busy {
+		v.NotStored, v.Idempotency = true, q.key()
+		return http.StatusServiceUnavailable
+	}
+	if failed != nil {
+		status, fault := mailboxProblem(failed)
+		v.Faults = []disclosure.Fault{fault}
+		return status
+	}
 	a, done, faults := s.addition(q)
 	if len(faults) > 0 {
 		v.Faults = faults
@@ -142,11 +206,8 @@ func (g *Gate) act(ctx context.Context, s *set, box *vault.Mailbox, q mailboxReq
 	if a == nil {
 		return http.StatusOK
 	}
-	key := q.values[public.FieldKey]
-	if len(key) < leastKey || len(key) > 200 {
-		key = newKey()
-	}
-	got, err := g.addMessage(ctx, s, box, key, *a)
+	key := q.key()
+	got, err := g.addMessage(ctx, s, box, key, *a, q.files)
 	if err != nil {
 		g.c.Log.Warn("an addition was not stored", "request", server.RequestID(ctx), "error", err)
 		v.NotStored, v.Idempotency = true, key
@@ -155,9 +216,32 @@ func (g *Gate) act(ctx context.Context, s *set, box *vault.Mailbox, q mailboxReq
 	v.Form = public.MailboxForm{}
 	v.Done = done
 	if done == "" {
-		v.Added = &public.MailboxItem{At: got.Received, Size: int64(len(a.text)), Digest: got.SHA256, Files: len(a.files)}
+		v.Added = &public.MailboxItem{At: got.Received, Size: int64(len(a.text)), Digest: got.SHA256, Files: q.n}
 	}
 	return http.StatusOK
+}
+
+func (q *mailboxRequest) key() string {
+	if k := q.values[public.FieldKey]; len(k) >= leastKey && len(k) <= 200 {
+		return k
+	}
+	return newKey()
+}
+
+// actSecret seals what came and keeps no word of it on the page.
+func (g *Gate) actSecret(ctx context.Context, s *set, box *vault.Mailbox, q *mailboxRequest, v *public.MailboxView) int {
+	v.Form = public.MailboxForm{}
+	var all strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		if name != public.FieldCode && name != public.FieldKey {
+			all.WriteString(q.get(name) + "\n")
+		}
+	}
+	if _, err := g.addMessage(ctx, s, box, q.key(), addition{text: all.String(), secret: true}, q.files); err != nil {
+		g.c.Log.Warn("a refused private key was not sealed", "request", server.RequestID(ctx), "error", err)
+	}
+	v.Faults = []disclosure.Fault{fieldFault(public.FieldText, "This holds a private key. "+secretText)}
+	return http.StatusUnprocessableEntity
 }
 
 // addition is what somebody adds to a mailbox: a message, or a wish.
@@ -165,7 +249,7 @@ type addition struct {
 	text    string
 	kind    disclosure.PartKind // of the text; empty: PartText
 	toKey   string
-	files   []addedFile
+	secret  bool // it holds a private key: sealed, never shown
 	credit  disclosure.CreditWish
 	as      string // exact credit text
 	key     []byte
@@ -173,18 +257,18 @@ type addition struct {
 }
 
 // addition judges a mailbox form. nil: it only asks to see the mailbox.
-func (s *set) addition(q mailboxRequest) (*addition, string, []disclosure.Fault) {
+func (s *set) addition(q *mailboxRequest) (*addition, string, []disclosure.Fault) {
 	switch q.values[public.FieldDo] {
 	case public.DoAdd:
 		text := q.get(public.FieldText)
-		if strings.TrimSpace(text) == "" && len(q.files) == 0 {
+		if strings.TrimSpace(text) == "" && q.n == 0 {
 			return nil, "", []disclosure.Fault{fieldFault(public.FieldText, "Write what you want to add, or choose a file.")}
 		}
 		j := s.judge([]byte(text))
 		if j.fault != "" {
 			return nil, "", []disclosure.Fault{fieldFault(public.FieldText, j.fault)}
 		}
-		return &addition{text: text, kind: j.kind, toKey: j.toKey, files: q.files}, "", nil
+		return &addition{text: text, kind: j.kind, toKey: j.toKey}, "", nil
 	case public.DoCredit:
 		wish := disclosure.CreditWish(q.values[public.FieldCreditWish])
 		as := oneLine(q.get(public.FieldCreditText), 500)
@@ -216,15 +300,16 @@ func (s *set) addition(q mailboxRequest) (*addition, string, []disclosure.Fault)
 }
 
 // addMessage stores what is added. It works whether or not the mailbox is
-// known to anybody: the gate cannot tell.
-func (g *Gate) addMessage(ctx context.Context, s *set, box *vault.Mailbox, key string, a addition) (receipt, error) {
-	in, err := g.begin(ctx, s, disclosure.ArrivalMessage, disclosure.ByMailbox)
-	if err != nil {
-		return receipt{}, err
+// known to anybody: the gate cannot tell. in has the files; nil: there are none.
+func (g *Gate) addMessage(ctx context.Context, s *set, box *vault.Mailbox, key string, a addition, in *intake) (_ receipt, err error) {
+	if in == nil {
+		if in, err = g.begin(ctx, s, disclosure.ArrivalMessage, disclosure.ByMailbox); err != nil {
+			return receipt{}, err
+		}
+		defer in.close()
 	}
-	defer in.close()
 	in.header.Credit, in.header.CreditText, in.header.Key = a.credit, a.as, a.key
-	in.header.Answers, in.header.ToKey = a.answers, a.toKey
+	in.header.Answers, in.header.ToKey, in.header.Secret = a.answers, a.toKey, a.secret
 	kind := a.kind
 	if kind == "" {
 		kind = disclosure.PartText
@@ -232,11 +317,6 @@ func (g *Gate) addMessage(ctx context.Context, s *set, box *vault.Mailbox, key s
 	sum := hexSum([]byte(a.text))
 	if a.text != "" {
 		if _, err := in.add(kind, "", "", strings.NewReader(a.text)); err != nil {
-			return receipt{}, err
-		}
-	}
-	for _, f := range a.files {
-		if _, err := in.add(disclosure.PartFile, f.name, f.kind, strings.NewReader(string(f.data))); err != nil {
 			return receipt{}, err
 		}
 	}

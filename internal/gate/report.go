@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strings"
 
 	"postern/internal/disclosure"
@@ -45,7 +47,11 @@ func (g *Gate) reportForm(w http.ResponseWriter, r *http.Request) error {
 	if s.file.Notice != "" {
 		return server.Render(w, r, http.StatusOK, public.Paused(public.PausedView{Gate: g.frame(ui.NavReport), Key: s.key(g.c.Now())}))
 	}
-	return server.Render(w, r, http.StatusOK, public.Report(g.reportView(s)))
+	v := g.reportView(s)
+	if g.line.waits(g.server.AddressKey(r)) {
+		v.Note, v.MaxBytes = slowText, slowBytes
+	}
+	return server.Render(w, r, http.StatusOK, public.Report(v))
 }
 
 // form is a report form as it streams in: fields in memory, files and the
@@ -58,6 +64,7 @@ type form struct {
 	// armored is the browser's message, if there was one.
 	armored *disclosure.ArrivalPart
 	head    []byte // its beginning, for telling whom it is for
+	cut     bool   // its end is not there
 }
 
 // report takes the form. Whatever goes wrong before the commit, the text comes
@@ -67,9 +74,6 @@ func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if s.file.Notice != "" {
-		return server.Render(w, r, http.StatusServiceUnavailable, public.Paused(public.PausedView{Gate: g.frame(ui.NavReport), Key: s.key(g.c.Now())}))
-	}
 	in, err := g.begin(r.Context(), s, disclosure.ArrivalReport, disclosure.ByForm)
 	if err != nil {
 		return err
@@ -77,6 +81,16 @@ func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
 	defer in.close()
 	f := &form{in: in, values: map[string]string{}}
 	err = f.read(r)
+	if f.secret() { // whatever else is wrong
+		return g.refuseSecret(w, r, s, f)
+	}
+	switch {
+	case err != nil:
+	case paceOf(r.Context()) == paceOver:
+		err = errTooMany
+	case s.file.Notice != "":
+		err = errPaused
+	}
 	if answer, ok := g.formProblem(s, f, err); ok {
 		return server.Render(w, r, answer.status, public.Report(answer.view))
 	}
@@ -84,9 +98,6 @@ func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	j, faults := f.judge(s)
-	if j.secret {
-		return g.refuseSecret(w, r, s, f)
-	}
 	if len(faults) > 0 {
 		v := g.reportView(s)
 		v.Form, v.Faults, v.Idempotency = f.form(), faults, f.key()
@@ -122,6 +133,18 @@ func (g *Gate) formProblem(s *set, f *form, err error) (formAnswer, bool) {
 	switch {
 	case err == nil:
 		return formAnswer{}, false
+	case errors.Is(err, errTooMany):
+		v.Note = overText
+		return formAnswer{http.StatusTooManyRequests, v}, true
+	case errors.Is(err, errPaused):
+		v.Note = "Nothing was stored. " + s.file.Notice
+		return formAnswer{http.StatusServiceUnavailable, v}, true
+	case errors.Is(err, errForm):
+		v.Note = "The form could not be read to its end. Nothing was stored. Send it again."
+		return formAnswer{http.StatusBadRequest, v}, true
+	case errors.As(err, &size) && size.Limit == slowBytes:
+		v.Note = slowText
+		return formAnswer{http.StatusRequestEntityTooLarge, v}, true
 	case errors.Is(err, gatedb.ErrUnavailable), errors.Is(err, errNoRoom), errors.Is(err, errBusy):
 		v.NotStored = true
 		return formAnswer{http.StatusServiceUnavailable, v}, true
@@ -136,21 +159,32 @@ func (g *Gate) formProblem(s *set, f *form, err error) (formAnswer, bool) {
 	return formAnswer{}, false
 }
 
-// refuseSecret takes no report, keeps no word of the key on the page, and seals
-// what came, so that the team can tell its owner should they ask. Sealing it
-// is not promised: if it fails, the warning is what counts.
+// secret says whether any field holds a private key.
+func (f *form) secret() bool {
+	for _, text := range f.values {
+		if holdsSecret(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuseSecret takes no report, keeps no word of what was typed on the page,
+// and seals what came, so that the team can tell its owner should they ask.
+// Sealing it is not promised: if it fails, the warning is what counts.
 func (g *Gate) refuseSecret(w http.ResponseWriter, r *http.Request, s *set, f *form) error {
 	in := f.in
 	in.header.Secret = true
-	for _, name := range []string{public.FieldDescription, public.FieldVersions, public.FieldReproduce, public.FieldImpact} {
-		if text := f.get(name); text != "" {
+	key := f.key()
+	for _, name := range slices.Sorted(maps.Keys(f.values)) {
+		if text := f.get(name); text != "" && name != public.FieldKey {
 			if _, err := in.add(disclosure.PartText, "", "", strings.NewReader(text)); err != nil {
 				break
 			}
 		}
 	}
 	sum := in.body.digest()
-	if _, err := in.store(r.Context(), f.key(), nil, hex.EncodeToString(sum[:])); err != nil {
+	if _, err := in.store(r.Context(), key, nil, hex.EncodeToString(sum[:])); err != nil {
 		g.c.Log.Warn("a refused private key was not sealed", "request", server.RequestID(r.Context()), "error", err)
 	}
 	v := g.reportView(s)
@@ -160,7 +194,9 @@ func (g *Gate) refuseSecret(w http.ResponseWriter, r *http.Request, s *set, f *f
 
 var (
 	errTyped = errors.New("a typed field is too long")
-	errForm  = disclosure.Refuse("", "The form could not be read to its end. Nothing was stored. Send it again.")
+	errForm  = disclosure.Refuse("", "What you sent could not be read to its end. Nothing was stored. Send it again.")
+	// errPaused: the policy has paused intake.
+	errPaused = errors.New("intake is paused")
 )
 
 // read streams the form. A form that is not multipart is read as fields alone.
@@ -168,13 +204,7 @@ func (f *form) read(r *http.Request) error {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "multipart/form-data" {
 		r.Body = http.MaxBytesReader(nil, r.Body, maxTyped)
-		if err := r.ParseForm(); err != nil {
-			return errTyped
-		}
-		for name := range r.PostForm {
-			f.values[name] = r.PostForm.Get(name)
-		}
-		return nil
+		return readFields(r, f.values)
 	}
 	parts, err := r.MultipartReader()
 	if err != nil {
@@ -193,6 +223,23 @@ func (f *form) read(r *http.Request) error {
 		}
 	}
 	return errForm
+}
+
+// readFields reads a form without files, and what can be read of a bad one.
+func readFields(r *http.Request, values map[string]string) error {
+	r.Body = http.MaxBytesReader(nil, r.Body, maxTyped)
+	err := r.ParseForm()
+	for name := range r.PostForm {
+		values[name] = r.PostForm.Get(name)
+	}
+	var size *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &size) && size.Limit == maxTyped:
+		return errTyped
+	}
+	return broken(err)
 }
 
 // broken tells a size limit from a connection that ended early.
@@ -253,9 +300,13 @@ func (f *form) readArmored(p *multipart.Part) error {
 	if len(strings.TrimSpace(string(head))) == 0 {
 		return nil // without script the field is empty
 	}
-	part, err := f.in.add(disclosure.PartOpenPGP, "", "application/pgp-encrypted", io.MultiReader(strings.NewReader(string(head)), p))
+	var end tail
+	part, err := f.in.add(disclosure.PartOpenPGP, "", "application/pgp-encrypted", io.TeeReader(io.MultiReader(strings.NewReader(string(head)), p), &end))
 	if err != nil {
 		return ours(err)
+	}
+	if !end.whole() {
+		f.cut = true
 	}
 	f.armored, f.head = &part, head
 	return nil
@@ -263,12 +314,12 @@ func (f *form) readArmored(p *multipart.Part) error {
 
 func (f *form) get(name string) string { return normalize(f.values[name]) }
 
+// key is the form's idempotency key; one is made, and kept, where none fits.
 func (f *form) key() string {
-	k := f.values[public.FieldKey]
-	if len(k) < 32 || len(k) > 200 {
-		return newKey()
+	if k := f.values[public.FieldKey]; len(k) < leastKey || len(k) > 200 {
+		f.values[public.FieldKey] = newKey()
 	}
-	return k
+	return f.values[public.FieldKey]
 }
 
 // form is what was typed, to be shown again.
@@ -290,22 +341,16 @@ func (f *form) form() public.ReportForm {
 func (f *form) judge(s *set) (judged, []disclosure.Fault) {
 	var faults []disclosure.Fault
 	text := f.get(public.FieldDescription)
-	for _, name := range []string{public.FieldVersions, public.FieldReproduce, public.FieldImpact} {
-		if s.judge([]byte(f.get(name))).secret {
-			return judged{secret: true}, nil
-		}
-	}
 	var j judged
 	switch {
+	case f.cut:
+		j.fault = cutOff
 	case f.armored != nil:
 		j = s.judgeHead(f.head)
 	case strings.TrimSpace(text) == "":
 		faults = append(faults, fieldFault(public.FieldDescription, "Describe what you found; one sentence is enough."))
 	default:
 		j = s.judge([]byte(text))
-	}
-	if j.secret {
-		return j, nil
 	}
 	if j.fault != "" {
 		faults = append(faults, fieldFault(public.FieldDescription, j.fault))

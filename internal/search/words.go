@@ -70,6 +70,10 @@ func (c *cutter) run(run string) {
 	if len(run) > 6*maxWord {
 		return
 	}
+	if len(run) <= maxWord && plainASCII(run) {
+		c.plain(run)
+		return
+	}
 	if id := knownID(run); id != "" {
 		c.add(id, run)
 		return

@@ -39,6 +39,9 @@ type ReportView struct {
 	Idempotency string // for FieldKey
 	Form        ReportForm
 	Faults      []disclosure.Fault
+	// Note stands above the form: why nothing was stored, or what is different
+	// just now. Empty: nothing.
+	Note string
 	// NotStored: the database did not answer; the page says so on top, with
 	// the text kept and the button again. Files must be chosen again.
 	NotStored bool

@@ -213,6 +213,12 @@ func unavailable(err error) error {
 	if err == nil {
 		return nil
 	}
+	// A server that lets nobody in (not accepting connections, no such
+	// database, a wrong password) has answered, but took nothing.
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch pg.Code[:2] {
