@@ -134,3 +134,10 @@ func (h *house) opened(m smtp.SinkMessage, with *pgp.Secret) *mail.Message {
 }
 
 func crlf(s string) []byte { return []byte(strings.ReplaceAll(s, "\n", "\r\n")) }
+
+func (h *house) unlock() {
+	h.t.Helper()
+	if _, err := h.DB.Vault().Unlock(postgrestest.Passphrase); err != nil {
+		h.t.Fatal(err)
+	}
+}

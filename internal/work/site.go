@@ -77,6 +77,11 @@ func (w *Work) renew(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("render the site: %w", err)
 	}
 	w.Stats.Rendered.Add(1)
-	last.at, last.signer = now, signer
+	if due, err = w.c.DB.DocumentsDue(ctx, w.c.Version); err != nil {
+		return 1, fmt.Errorf("ask which documents are due: %w", err)
+	}
+	if last.at = (time.Time{}); due {
+		last.at, last.signer = now, signer
+	}
 	return 1, nil
 }
