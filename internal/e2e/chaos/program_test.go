@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 // soak makes a test longer.
 var soak = os.Getenv("POSTERN_SOAK") != ""
 
-// built is the program, made once for all tests, without the race detector.
+// built is the program, made once for all tests, without the race detector;
+// or the one that POSTERN_BINARY names.
 var built struct {
 	once sync.Once
 	dir  string
@@ -50,6 +51,9 @@ var built struct {
 func binary(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
+		if built.path = os.Getenv("POSTERN_BINARY"); built.path != "" {
+			return
+		}
 		root, err := filepath.Abs("../../..")
 		if err != nil {
 			built.err = err

@@ -281,7 +281,7 @@ func (s *sending) compare(t *testing.T, sink *smtp.Sink, lost map[disclosure.Del
 // TestPostponedWhileSending moves the date while 32 connections are sending.
 func TestPostponedWhileSending(t *testing.T) {
 	s := newSending(t)
-	sink := newSink(t, smtp.SinkConfig{DotLatency: 50 * time.Millisecond})
+	sink := newSink(t, smtp.SinkConfig{Latency: 50 * time.Millisecond, DotLatency: 50 * time.Millisecond}) // each reply
 	at := newPlace(t, s.World, "POSTERN_SMTP_URL=smtp+insecure://"+sink.Addr(), "POSTERN_WORKERS=32")
 	p := at.start(t)
 	s.begin(t)
