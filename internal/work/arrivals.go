@@ -46,6 +46,30 @@ func (w *Work) arrivals(ctx context.Context) (int, error) {
 	return batch, nil
 }
 
+// again opens once more what a member asked for. Nothing is answered.
+func (w *Work) again(ctx context.Context) (int, error) {
+	for did := range batch {
+		if !w.unlocked() {
+			return did, nil
+		}
+		ring, _, err := w.keys.get(ctx)
+		if err != nil {
+			return did, err
+		}
+		found, err := w.c.DB.NextAgain(ctx, by("arrivals"), func(ctx context.Context, a *postgres.Arrival) (postgres.Opened, error) {
+			r := &reader{w: w, a: a, ring: ring}
+			return r.open(ctx)
+		})
+		if err != nil {
+			return did, fmt.Errorf("open an arrival again: %w", err)
+		}
+		if !found {
+			return did, nil
+		}
+	}
+	return batch, nil
+}
+
 // maxText bounds the text of one arrival as the desk shows it; the original
 // keeps all of it.
 const maxText = 1 << 20
@@ -68,6 +92,7 @@ type reader struct {
 	address  string
 
 	mailID      string
+	checked     []string
 	application bool
 	bounce      *postgres.Bounce
 	receipt     *receipt
@@ -116,12 +141,21 @@ func (r *reader) open(ctx context.Context) (postgres.Opened, error) {
 			return postgres.Opened{}, fmt.Errorf("store a file of an arrival: %w", err)
 		}
 	}
-	return r.opened(), nil
+	opened := r.opened()
+	opened.KeyPrint, opened.Receipt = keyPrint(r.key), r.signedReceipt(ctx)
+	return opened, nil
 }
 
 func (r *reader) opened() postgres.Opened {
 	h := r.a.Header
 	for _, answer := range h.Answers {
+		if wish := wishWords(h, answer); r.a.Kind == disclosure.ArrivalMessage && wish != "" {
+			r.paragraph(wish)
+			if answer.Ask == disclosure.AnswerWithdraw {
+				r.section("Reason", answer.Text)
+			}
+			continue
+		}
 		r.section(askWords(answer.Ask), answer.Text)
 	}
 	p := together(r.found)
@@ -146,7 +180,7 @@ func (r *reader) opened() postgres.Opened {
 	}
 	return postgres.Opened{
 		Title: title, Text: text, Protection: p, Name: r.name, Address: r.address, Key: r.key,
-		MailID: r.mailID, Attention: strings.Join(r.problems, " "),
+		MailID: r.mailID, Checked: r.checked, Attention: strings.Join(r.problems, " "),
 	}
 }
 

@@ -31,8 +31,14 @@ func (r *reader) mail(ctx context.Context, raw []byte) error {
 	r.title = meaningfulSubject(m.Subject)
 	r.name, r.address = sender(m)
 	r.mailID = m.Outer.MessageID
+	r.checked = checked(m, r.w.c.AuthServ)
 	r.message(m)
 	if b, ok := mail.ReadBounce(raw, rcpt); ok {
+		if !claim.Known {
+			if claim, err = r.returned(ctx, b); err != nil {
+				return err
+			}
+		}
 		r.bounced(b, claim)
 		return nil
 	}
@@ -40,7 +46,9 @@ func (r *reader) mail(ctx context.Context, raw []byte) error {
 		return nil
 	}
 	if isApplication(m.Subject) {
-		r.application = true
+		if r.application, err = r.takesApplications(ctx); err != nil {
+			return err
+		}
 	}
 	if !m.Automatic.Is() && r.fromSomebody() {
 		r.receipt = &receipt{to: r.address, inReplyTo: m.Outer.MessageID}
@@ -94,6 +102,47 @@ func (r *reader) claim(ctx context.Context, raw []byte) (claim postgres.Claim, r
 	return claim, rcpt, nil
 }
 
+// returned finds a mail of ours by the Message-ID that a notification
+// returned, for providers that refuse foreign return paths and drop the rest.
+func (r *reader) returned(ctx context.Context, b mail.Bounce) (postgres.Claim, error) {
+	for _, id := range b.MessageIDs {
+		c, err := r.a.ClaimReturned(ctx, id)
+		if err != nil {
+			return c, ours{fmt.Errorf("look a returned Message-ID up: %w", err)}
+		}
+		if c.Known {
+			return c, nil
+		}
+	}
+	return postgres.Claim{}, nil
+}
+
+// takesApplications: somebody can ask to be told in advance only where the
+// policy tells anybody in advance.
+func (r *reader) takesApplications(ctx context.Context) (bool, error) {
+	policy, _, err := r.w.sender(ctx)
+	if err != nil {
+		return false, ours{err}
+	}
+	return policy.Distributors.Tell, nil
+}
+
+// maxChecked bounds what is shown of one mail server's findings.
+const maxChecked = 10
+
+// checked is what the mail server of that name found about the sender, as it
+// wrote it. It decides nothing.
+func checked(m *mail.Message, server string) []string {
+	var list []string
+	for _, x := range m.AuthenticationResults(server) {
+		words := cleanTitle(strings.TrimSpace(x.Method + "=" + x.Result + " " + x.Detail))
+		if words != "" && len(list) < maxChecked {
+			list = append(list, words)
+		}
+	}
+	return list
+}
+
 // bounced notes what a notification says about a mail of ours. One that names
 // none stays an ordinary arrival: anybody can write a notification.
 func (r *reader) bounced(b mail.Bounce, claim postgres.Claim) {
@@ -109,6 +158,8 @@ func (r *reader) bounced(b mail.Bounce, claim postgres.Claim) {
 	switch {
 	case claim.Delivery != "":
 		r.bounce = &postgres.Bounce{Delivery: claim.Delivery, Failed: failed, Text: text}
+	case claim.Known && failed && r.a.From == nil && claim.Case != "":
+		r.bounce = &postgres.Bounce{Case: claim.Case, Failed: true, Text: text}
 	case claim.Known && failed:
 		r.problem("A mail of ours in this lane came back: " + text)
 	}

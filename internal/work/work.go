@@ -33,11 +33,14 @@ type Config struct {
 	Sender  smtp.Sender
 	Letters *letters.Letters
 
-	From    string // address our mails come from; empty: the policy's contact address
-	DeskURL string // links in members' mails; no trailing slash
-	GateURL string // no trailing slash
-	Version string // of the program; documents rendered by another one are rendered again
-	Data    string // folder of the journal mark ($POSTERN_DATA); empty: none is kept
+	From string // address our mails come from; empty: the policy's contact address
+	// AuthServ is the name in Authentication-Results of the mail server in front
+	// of us (RFC 8601 §2.2); empty: nobody's findings are shown.
+	AuthServ string
+	DeskURL  string // links in members' mails; no trailing slash
+	GateURL  string // no trailing slash
+	Version  string // of the program; documents rendered by another one are rendered again
+	Data     string // folder of the journal mark ($POSTERN_DATA); empty: none is kept
 
 	Workers int           // mails in flight at a time in this process; 0: 4
 	Sweep   time.Duration // how often everything is looked at without being woken; 0: 2 s
@@ -108,8 +111,8 @@ func New(c Config) *Work {
 		name string
 		do   func(context.Context) (int, error)
 	}{
-		{"ticks", w.ticks}, {"arrivals", w.arrivals}, {"messages", w.messages},
-		{"deliveries", w.deliveries}, {"alerts", w.alerts}, {"site", w.renew},
+		{"ticks", w.ticks}, {"arrivals", w.arrivals}, {"again", w.again}, {"messages", w.messages},
+		{"deliveries", w.deliveries}, {"mailboxes", w.mailboxes}, {"alerts", w.alerts}, {"site", w.renew},
 	} {
 		w.parts = append(w.parts, &part{name: p.name, do: p.do, wake: make(chan struct{}, 1)})
 	}
