@@ -171,6 +171,13 @@ func (d *Desk) releaseSteps() map[string]releaseChange {
 		}},
 		pages.ReleasePlan:     {"planned", d.plan},
 		pages.ReleaseVersions: {"saved", func(v *visit, r *disclosure.Release) error { return setVersions(v, r, now()) }},
+		pages.ReleaseUrgent: {"saved", func(v *visit, r *disclosure.Release) error {
+			return r.SetUrgent(get(v, pages.FieldUrgent) == "yes", get(v, pages.FieldReason), v.by, now())
+		}},
+		pages.ReleaseArtefact: {"saved", func(v *visit, r *disclosure.Release) error {
+			return r.AddArtefact(get(v, pages.FieldSeries), disclosure.Artefact{Kind: get(v, pages.FieldKind), URL: get(v, pages.FieldURL),
+				SHA256: get(v, pages.FieldSHA256)}, v.by, now())
+		}},
 		pages.ReleasePatchDrop: {"removed", func(v *visit, r *disclosure.Release) error {
 			return r.DropPatch(disclosure.FileID(get(v, pages.FieldFile)), v.by, now())
 		}},
@@ -261,10 +268,12 @@ func typedRelease(v *visit, do string, view *pages.ReleaseView) {
 		r.Title = v.PostFormValue(pages.FieldTitle)
 	case pages.ReleasePlan:
 		view.Form = planForm(v)
+	case pages.ReleaseUrgent:
+		view.Form.Reason = v.PostFormValue(pages.FieldReason)
 	case pages.ReleaseVersions:
 		r.Versions = nil
 		for _, x := range typedVersions(v) {
-			r.Versions = append(r.Versions, disclosure.Version{Series: x[0], Number: x[1]})
+			r.Versions = append(r.Versions, disclosure.Version{Series: x.Series, Number: x.Number, NoPatch: x.NoPatch})
 		}
 	}
 	view.Release = &r
@@ -312,22 +321,30 @@ func (d *Desk) plan(v *visit, r *disclosure.Release) error {
 	return d.writeDrafts(r, v.by)
 }
 
-func typedVersions(v *visit) [][2]string {
-	var list [][2]string
+func typedVersions(v *visit) []disclosure.Version {
+	var list []disclosure.Version
 	for i := range 200 {
 		if series := v.PostFormValue(pages.Indexed(pages.FieldSeries, i)); series != "" {
-			list = append(list, [2]string{series, strings.TrimSpace(v.PostFormValue(pages.Indexed(pages.FieldNumber, i)))})
+			list = append(list, disclosure.Version{Series: series, Number: strings.TrimSpace(v.PostFormValue(pages.Indexed(pages.FieldNumber, i))),
+				NoPatch: strings.TrimSpace(v.PostFormValue(pages.Indexed(pages.FieldNoPatch, i)))})
 		}
 	}
 	return list
 }
 
+// setVersions changes what was typed anew; what is as it was takes no approval back.
 func setVersions(v *visit, r *disclosure.Release, now time.Time) error {
 	var errs []error
 	for _, x := range typedVersions(v) {
-		has := slices.ContainsFunc(r.Versions, func(v disclosure.Version) bool { return v.Series == x[0] && v.Number != "" })
-		if has || x[1] != "" { // one that was and stays empty changes nothing
-			errs = append(errs, r.SetVersion(x[0], x[1], v.by, now))
+		var was disclosure.Version
+		if i := slices.IndexFunc(r.Versions, func(y disclosure.Version) bool { return y.Series == x.Series }); i >= 0 {
+			was = r.Versions[i]
+		}
+		if x.Number != was.Number {
+			errs = append(errs, r.SetVersion(x.Series, x.Number, v.by, now))
+		}
+		if x.NoPatch != was.NoPatch {
+			errs = append(errs, r.SetNoPatch(x.Series, x.NoPatch, v.by, now))
 		}
 	}
 	return all(errs...)
@@ -416,8 +433,6 @@ func (d *Desk) postpone(v *visit) error {
 		if err := shown(v, r); err != nil {
 			return err
 		}
-		f := f
-		f.Urgent = r.Urgent
 		at, err := hour(f.At, f.Zone)
 		if err != nil {
 			return err

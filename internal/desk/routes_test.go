@@ -46,7 +46,7 @@ var expected = map[string]string{
 	"POST /releases/{release}/title": "r", "POST /releases/{release}/plan": "r", "POST /releases/{release}/add-case": "r",
 	"POST /releases/{release}/remove-case": "r", "POST /releases/{release}/versions": "r", "POST /releases/{release}/patch": "r",
 	"POST /releases/{release}/remove-patch": "r", "POST /releases/{release}/step": "r", "POST /releases/{release}/begin": "r",
-	"POST /releases/{release}/draft": "r", "GET /releases/{release}/postpone": "r", "POST /releases/{release}/postpone": "r",
+	"POST /releases/{release}/urgent": "r", "POST /releases/{release}/artefact": "r", "POST /releases/{release}/draft": "r", "GET /releases/{release}/postpone": "r", "POST /releases/{release}/postpone": "r",
 	"GET /releases/{release}/call-off": "r", "POST /releases/{release}/call-off": "r",
 	"GET /releases/{release}/publish": "tr", "POST /releases/{release}/publish": "r", "POST /releases/{release}/confirm": "tr",
 

@@ -55,7 +55,11 @@ const (
 	FieldReason   = "reason"
 	FieldUrgent   = "urgent"
 	FieldCase     = "case"
-	FieldNumber   = "number" // number_0 …
+	FieldNumber   = "number"   // number_0 …
+	FieldNoPatch  = "no_patch" // no_patch_0 …: why this series gets none
+	FieldKind     = "kind"
+	FieldURL      = "url"
+	FieldSHA256   = "sha256"
 	FieldPatch    = "patch"
 	FieldFile     = "file"
 	FieldStep     = "step"

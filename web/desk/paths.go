@@ -110,13 +110,15 @@ const (
 	ReleaseCallOff    = "call-off"     // page; version, reason, typed
 	ReleaseAddCase    = "add-case"     // version, case (number)
 	ReleaseRemoveCase = "remove-case"  // version, case (number)
-	ReleaseVersions   = "versions"     // version, and for each series i from 0: series_i, number_i
+	ReleaseVersions   = "versions"     // version, and for each series i from 0: series_i, number_i, no_patch_i
 	ReleasePatch      = "patch"        // version, series, case, patch (file, repeated)
 	ReleasePatchDrop  = "remove-patch" // version, file
 	ReleaseStep       = "step"         // version, step (name), link
 	ReleaseBegin      = "begin"        // version: the day's runbook
 	ReleasePublish    = "publish"      // page; version, typed
 	ReleaseDraft      = "draft"        // version, audience: makes the notice from the templates
+	ReleaseUrgent     = "urgent"       // version, urgent = yes, reason: the lead and the hour bind no more
+	ReleaseArtefact   = "artefact"     // version, series, kind, url, sha256: where the public gets a version
 	ReleaseConfirm    = "confirm"      // a second member agrees to publishing
 	ReleaseLedger     = "ledger"       // GET: fragment
 )

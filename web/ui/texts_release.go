@@ -3,6 +3,15 @@ package ui
 // ReleaseTexts is the pages of a release..
 type ReleaseTexts struct {
 	PublishAgree       string
+	UrgentCall         string
+	UrgentNot          string
+	UrgentHint         string
+	NoPatchOf          string
+	Artefact           string
+	ArtefactHint       string
+	ArtefactKind       string
+	ArtefactURL        string
+	ArtefactButton     string
 	Title              string
 	One                string
 	None               string
@@ -168,6 +177,8 @@ type NoticeTexts struct {
 	BackTo               string
 	CancelNotice         string
 	CancelHint           string
+	StopNotice           string
+	StopHint             string
 	Problems             string
 	Sent                 string
 	Tally                string
@@ -225,6 +236,15 @@ type OutboxTexts struct {
 
 var englishRelease = ReleaseTexts{
 	PublishAgree:       "I agree to publishing this",
+	UrgentCall:         "Call it urgent",
+	UrgentNot:          "It is not urgent any more",
+	UrgentHint:         "Lead, hour and runbook then keep nobody from publishing: for when others know already.",
+	NoPatchOf:          "No patch for %s, because",
+	Artefact:           "Say where a version is fetched",
+	ArtefactHint:       "Stands in the announcements and advisories. Notices that are frozen stay as they are.",
+	ArtefactKind:       "What it is: pypi, website, git-tag",
+	ArtefactURL:        "Web address",
+	ArtefactButton:     "Add it",
 	Title:              "Releases",
 	One:                "Release",
 	None:               "No release is planned.",
@@ -389,6 +409,8 @@ var englishNotice = NoticeTexts{
 	BackTo:               "Back to the notice",
 	CancelNotice:         "Cancel this notice",
 	CancelHint:           "It is not sent.",
+	StopNotice:           "Stop sending",
+	StopHint:             "What has not left will not leave. What has left is on record.",
 	Problems:             "Before it can be sent",
 	Sent:                 "Sent",
 	Tally:                "Deliveries",
