@@ -76,60 +76,84 @@ func TestAxe(t *testing.T) {
 	pages := allPages()
 	server := serve(t, pages)
 	tab := browser(t)
-	for _, dark := range []bool{false, true} {
-		for _, width := range []int64{1440, 390, 320} {
-			if dark && width == 320 {
-				continue
-			}
-			for _, p := range pages {
-				if !strings.HasPrefix(p.name, *only) {
-					continue
-				}
-				name := fmt.Sprintf("%s-%d-%s", p.name, width, map[bool]string{false: "light", true: "dark"}[dark])
-				t.Run(name, func(t *testing.T) {
-					look(t, tab, server.URL+"/page/"+p.name, name, string(source), width, dark)
-				})
-			}
+	for _, p := range pages {
+		if strings.HasPrefix(p.name, *only) {
+			t.Run(p.name, func(t *testing.T) { look(t, tab, server.URL+"/page/"+p.name, p.name, string(source)) })
 		}
 	}
 }
 
-func look(t *testing.T, tab context.Context, url, name, axe string, width int64, dark bool) {
-	ctx, cancel := context.WithTimeout(tab, 30*time.Second)
+// looks are the windows and themes every page is seen in. The first asks all
+// of axe's rules; the others those that depend on width and colors.
+var looks = []struct {
+	width int64
+	dark  bool
+	rules string
+}{
+	{1440, false, ""},
+	{1440, true, "color-contrast"},
+	{390, true, "color-contrast"},
+	{390, false, "color-contrast,target-size,scrollable-region-focusable,link-in-text-block"},
+	{320, false, "none"},
+}
+
+func look(t *testing.T, tab context.Context, url, page, axe string) {
+	ctx, cancel := context.WithTimeout(tab, 60*time.Second)
 	defer cancel()
-	theme := map[bool]string{false: "light", true: "dark"}[dark]
-	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}
-	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
-		t.Fatalf("choose the %s theme: %v", theme, err)
-	}
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900), chromedp.Navigate(url)); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
 		t.Fatalf("open %s: %v", url, err)
 	}
-	wide, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`))
-	if err != nil {
-		t.Fatalf("measure %s: %v", url, err)
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](axe+`;true`)); err != nil {
+		t.Fatalf("bring axe to %s: %v", url, err)
 	}
-	if wide > width {
-		t.Errorf("%s is %d pixels wide in a window of %d", name, wide, width)
-	}
-	if width != 320 {
-		found, err := chromedp.Run(ctx, chromedp.Evaluate[string](axe+`;axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, nodes: v.nodes.map(n => n.target.join(' ') + ': ' + n.failureSummary)}))))`, chromedp.EvalAwaitPromise))
+	for _, l := range looks {
+		theme := map[bool]string{false: "light", true: "dark"}[l.dark]
+		name := fmt.Sprintf("%s-%d-%s", page, l.width, theme)
+		features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}
+		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+			t.Fatalf("choose the %s theme: %v", theme, err)
+		}
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(l.width, 900)); err != nil {
+			t.Fatalf("make the window %d wide: %v", l.width, err)
+		}
+		wide, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`))
 		if err != nil {
-			t.Fatalf("axe on %s: %v", url, err)
+			t.Fatalf("measure %s: %v", url, err)
 		}
-		var violations []struct {
-			ID    string
-			Nodes []string
+		if wide > l.width {
+			t.Errorf("%s is %d pixels wide in a window of %d", name, wide, l.width)
 		}
-		if err := json.Unmarshal([]byte(found), &violations); err != nil {
-			t.Fatalf("axe answered %q: %v", found, err)
-		}
-		for _, v := range violations {
-			t.Errorf("axe on %s: %s\n\t%s", name, v.ID, strings.Join(v.Nodes, "\n\t"))
+		ask(t, ctx, name, l.rules)
+		if *screens != "" {
+			picture(t, ctx, name)
 		}
 	}
-	if *screens != "" {
-		picture(t, ctx, name)
+}
+
+// ask runs axe on the page as it stands; rules is a list, empty for all.
+func ask(t *testing.T, ctx context.Context, name, rules string) {
+	t.Helper()
+	if rules == "none" {
+		return
+	}
+	only := ""
+	if rules != "" {
+		only = `, runOnly: {type: 'rule', values: '` + rules + `'.split(',')}`
+	}
+	found, err := chromedp.Run(ctx, chromedp.Evaluate[string](`axe.run(document, {resultTypes: ['violations']`+only+
+		`}).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, nodes: v.nodes.map(n => n.target.join(' ') + ': ' + n.failureSummary)}))))`, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("axe on %s: %v", name, err)
+	}
+	var violations []struct {
+		ID    string
+		Nodes []string
+	}
+	if err := json.Unmarshal([]byte(found), &violations); err != nil {
+		t.Fatalf("axe answered %q: %v", found, err)
+	}
+	for _, v := range violations {
+		t.Errorf("axe on %s: %s\n\t%s", name, v.ID, strings.Join(v.Nodes, "\n\t"))
 	}
 }
 
