@@ -332,3 +332,46 @@ func TestMailIsEscaped(t *testing.T) {
 		t.Errorf("another name: %d, want 404", a.code)
 	}
 }
+
+// TestUrgentAndNoPatch: what preflight offers besides waiting and uploading.
+func TestUrgentAndNoPatch(t *testing.T) {
+	h := newHouse(t)
+	r := h.release("Leaked release")
+	path := "/releases/" + string(r.ID)
+	b := h.as(h.Rel)
+	version := func() string { return hidden(t, b.page(path), "version") }
+	b.refusedWith(path+"/urgent", form("version", version(), "urgent", "yes", "reason", ""), []string{"Say why it is urgent."}, nil)
+	b.done(path+"/urgent", form("version", version(), "urgent", "yes", "reason", "it is on a public list"))
+	b.done(path+"/versions", form("version", version(), "series_0", "4.2", "number_0", "4.2.9", "no_patch_0", "the fix is a setting"))
+	generation := h.load(string(r.ID)).Generation
+	b.done(path+"/versions", form("version", version(), "series_0", "4.2", "number_0", "4.2.9", "no_patch_0", "the fix is a setting"))
+	b.refusedWith(path+"/artefact", form("version", version(), "series", "4.2", "kind", "pypi", "url", "not an address"), []string{"web address"}, nil)
+	b.done(path+"/artefact", form("version", version(), "series", "4.2", "kind", "pypi", "url", "https://pypi.example/lantern/4.2.9"))
+	r = h.load(string(r.ID))
+	if v := r.Versions[0]; !r.Urgent || v.NoPatch != "the fix is a setting" || len(v.Artefacts) != 1 || r.Generation != generation {
+		t.Errorf("release %+v, urgent %t, generation %d; want both kept, and %d", v, r.Urgent, r.Generation, generation)
+	}
+	for _, f := range r.Missing(disclosure.ToPublish, "", disclosure.Facts{}, h.DB.Now()) {
+		if !strings.HasPrefix(f.Field, "notices/") {
+			t.Errorf("still in the way of publishing: %s", f.Text)
+		}
+	}
+}
+
+// TestBarShowsWhatOpens: each link of the bar leads to a page for who sees it.
+func TestBarShowsWhatOpens(t *testing.T) {
+	h := newHouse(t)
+	link := regexp.MustCompile(`<li><a href="(/[a-z]+)"`)
+	for _, c := range []disclosure.Caller{h.Tri, h.Rel, h.adm, h.Aud} {
+		b := h.as(c)
+		links := link.FindAllStringSubmatch(b.page("/health"), -1)
+		if len(links) < 2 {
+			t.Errorf("the bar of %s has %d links", c.Roles, len(links))
+		}
+		for _, l := range links {
+			if a := b.get(l[1]); a.code != http.StatusOK {
+				t.Errorf("GET %s from the bar of %s: %d, want 200", l[1], c.Roles, a.code)
+			}
+		}
+	}
+}

@@ -84,8 +84,12 @@ func newHouseWith(t *testing.T, change func(toml string) string) *house {
 			return publish.Renderer{Version: "test", Now: h.DB.Now, Sign: func(text []byte, at time.Time) ([]byte, error) { return pgp.ClearSign(text, h.team, at) }}
 		},
 		Outbox: kept{}, Demo: true, PasswordCost: auth.TestCost, VaultCost: vault.TestCost,
-		Doctor:   func(context.Context) []doctor.Finding { return []doctor.Finding{{Severity: doctor.Warn, What: "One slot is left."}} },
-		MoveTime: func(ctx context.Context, d time.Duration) error { return h.DB.MoveTime(ctx, disclosure.System("test"), d) },
+		Doctor: func(context.Context) []doctor.Finding {
+			return []doctor.Finding{{Severity: doctor.Warn, What: "One slot is left."}}
+		},
+		MoveTime: func(ctx context.Context, d time.Duration) error {
+			return h.DB.MoveTime(ctx, disclosure.System("test"), d)
+		},
 	})
 	h.must(err)
 	return h
