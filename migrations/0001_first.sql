@@ -67,11 +67,14 @@ CREATE TABLE arrival (
     case_id       text,
     attempts      integer NOT NULL DEFAULT 0,
     retry_at      timestamptz,
+    again         timestamptz,           -- a member asked for it to be opened once more
     CHECK ((opened IS NULL) = (encapsulation IS NOT NULL)),
-    CHECK ((opened IS NULL) = (wrapped_key IS NULL))
+    CHECK ((opened IS NULL) = (wrapped_key IS NULL)),
+    CHECK (again IS NULL OR opened IS NOT NULL)
 );
 CREATE INDEX arrival_waiting ON arrival (received, id) WHERE opened IS NULL;
 CREATE INDEX arrival_case ON arrival (case_id) WHERE case_id IS NOT NULL;
+CREATE INDEX arrival_again ON arrival (again, id) WHERE again IS NOT NULL;
 CREATE TABLE arrival_chunk (
     arrival text NOT NULL REFERENCES arrival ON DELETE CASCADE,
     n       integer NOT NULL,
@@ -237,8 +240,10 @@ CREATE TABLE reporter (
     channel  text NOT NULL,
     mailbox  text UNIQUE,                -- null: none
     was_in   text,                       -- the case it was merged away from; for undoing
+    senders  bytea[] NOT NULL DEFAULT '{}', -- HMAC of address and key, desk key: the same one came before
     sealed   bytea NOT NULL
 );
+CREATE INDEX reporter_senders ON reporter USING gin (senders);
 CREATE INDEX reporter_case ON reporter (case_id, received, id);
 
 CREATE TABLE partner (                   -- maintainer of another affected project, on one case
@@ -348,6 +353,7 @@ CREATE TABLE notice (
     sent_at    timestamptz,
     body       bytea NOT NULL,           -- sealed, release key: subject, text, digest, approvals
     frozen     bytea,                    -- sealed, release key: the signed bytes
+    in_mailboxes boolean NOT NULL DEFAULT false, -- reporters who have a mailbox read it there
     CHECK ((state = 'sent') = (sent_at IS NOT NULL)),
     CHECK (state IN ('draft', 'canceled') OR frozen IS NOT NULL)
 );

@@ -96,6 +96,17 @@ func ParseArrivalHeader(b []byte) (ArrivalHeader, error) {
 	return h, nil
 }
 
+// MailboxStatus is what a reporter reads of the case, and of their own wishes.
+// The planned date is there once that reporter was told of it, and as it was told.
+func (c *Case) MailboxStatus(r Reporter, now time.Time) MailboxItem {
+	var planned time.Time
+	if c.Release != nil && c.State == Embargoed {
+		planned = r.ToldDate
+	}
+	return MailboxItem{Kind: ItemStatus, At: now, Text: StatusWords(c.State), Status: c.State, Planned: planned,
+		Credit: r.Credit.Wish, CreditText: r.Credit.Text, OwnKey: r.KeyPrint, Withdrawn: r.Withdrawn}
+}
+
 // MailboxItemKind is what lies in a mailbox.
 type MailboxItemKind string
 
@@ -117,13 +128,25 @@ type MailboxItem struct {
 	Size    int64           `json:"size,omitempty"`
 	SHA256  string          `json:"sha256,omitempty"`
 	Files   []MailboxFile   `json:"files,omitempty"`
+
+	// What we have of the owner's wishes, in a status.
+	Credit     CreditWish `json:"credit,omitempty"`
+	CreditText string     `json:"credit_text,omitempty"`
+	OwnKey     string     `json:"own_key,omitempty"` // fingerprint
+	Withdrawn  time.Time  `json:"withdrawn,omitzero"`
+
+	// ID is the item's own, filled by whoever reads the mailbox.
+	ID string `json:"-"`
 }
 
 // MailboxFile is a file that travels with a reply.
 type MailboxFile struct {
 	Name  string `json:"name"`
 	Type  string `json:"type,omitempty"`
-	Bytes []byte `json:"bytes"`
+	Bytes []byte `json:"bytes,omitempty"` // of a reply; of the owner's own files only size and digest
+
+	Size   int64  `json:"size,omitempty"`
+	SHA256 string `json:"sha256,omitempty"` // hex
 }
 
 // MailboxInfo names one item for vault.SealToMailbox and vault.Mailbox.Open:

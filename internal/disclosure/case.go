@@ -127,9 +127,11 @@ type Reporter struct {
 	Mailbox   MailboxID
 	Credit    Credit
 	Key       []byte // own OpenPGP certificate, binary; may be nil
+	KeyPrint  string // its fingerprint, as shown; may be empty
 	Protected Protection
 	Language  string // BCP 47, of letters to this reporter; empty: the project's
 	Withdrawn time.Time
+	ToldDate  time.Time // the planned date this reporter was last told; zero: none
 }
 
 // Reachable reports whether an answer has a way to go.
@@ -213,6 +215,7 @@ type Case struct {
 	Files          []File
 	Verdict        Verdict
 	VerdictNote    string
+	Cited          string // the page of the documentation that the verdict rests on; may be empty
 	DuplicateOf    CaseID
 	ClosedAt       time.Time
 	DisclosedAt    time.Time

@@ -109,4 +109,13 @@ type Message struct {
 	Arrival    ArrivalID  // the original, when it came from outside
 	Protection Protection // of what came; of what leaves: how it will travel
 	Letter     string     // name of the template it was made from; empty: typed
+	Checked    []string   // what the mail server named in the configuration found: "dkim=pass header.d=example.org". It decides nothing
+	Supplied   *Supplied  // nil: nobody supplied its text
+}
+
+// Supplied is what a member says a message says that we could not open.
+type Supplied struct {
+	Text string
+	By   string // the member's name
+	At   time.Time
 }

@@ -136,8 +136,15 @@ func (c *Case) Close(verdict Verdict, note string, duplicateOf CaseID, by Caller
 		c.Verdict, c.VerdictNote, c.DuplicateOf = before.Verdict, before.VerdictNote, before.DuplicateOf
 		return err
 	}
-	c.record(EventMoved, by, now, "Verdict: %s", verdict.Words())
+	c.record(EventMoved, by, now, "Verdict: %s%s", verdict.Words(), cited(c.Cited))
 	return nil
+}
+
+func cited(page string) string {
+	if page == "" {
+		return ""
+	}
+	return ", by " + page
 }
 
 // Reopen brings a closed case back to triage and forgets its verdict; the

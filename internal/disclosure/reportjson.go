@@ -100,4 +100,5 @@ const (
 	AnswerCredit   = "credit"   // the header's Credit and CreditText
 	AnswerKey      = "key"      // the header's Key
 	AnswerWithdraw = "withdraw" // Text: the reason, may be empty
+	AnswerInvite   = "invite"   // Text: the token of an invitation to a mailbox
 )

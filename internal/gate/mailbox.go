@@ -24,6 +24,9 @@ func (g *Gate) mailboxForm(w http.ResponseWriter, r *http.Request) error {
 	if _, err := g.current(); err != nil {
 		return err
 	}
+	if token := r.URL.Query().Get(public.FieldInvite); token != "" && len(token) <= 100 {
+		return server.Render(w, r, http.StatusOK, public.MailboxInvite(public.MailboxInviteView{Gate: g.frame(ui.NavMailbox), Token: token, Idempotency: newKey()}))
+	}
 	return server.Render(w, r, http.StatusOK, public.MailboxEnter(public.MailboxEnterView{Gate: g.frame(ui.NavMailbox)}))
 }
 
@@ -139,6 +142,9 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 	if failed == nil && paceOf(r.Context()) == paceOver {
 		failed = errTooMany
 	}
+	if q.values[public.FieldDo] == public.DoInvite && failed == nil {
+		return g.makeMailbox(w, r, s, q)
+	}
 	code, err := vault.ParseCode(q.values[public.FieldCode])
 	if err != nil {
 		if failed != nil {
@@ -160,6 +166,9 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil && v.Added == nil && !v.NotStored {
 		return err
+	}
+	if q.values[public.FieldDo] == public.DoFile && err == nil && failed == nil {
+		return sendFile(w, q, items)
 	}
 	fill(&v, items)
 	return server.Render(w, r, status, public.Mailbox(v))
@@ -339,27 +348,9 @@ func (g *Gate) items(ctx context.Context, s *set, box *vault.Mailbox) ([]disclos
 		}
 		var it disclosure.MailboxItem
 		if json.Unmarshal(b, &it) == nil {
+			it.ID = row.ID
 			items = append(items, it)
 		}
 	}
 	return items, nil
-}
-
-// fill turns items into what the page shows.
-func fill(v *public.MailboxView, items []disclosure.MailboxItem) {
-	v.Found = len(items) > 0
-	for _, it := range items {
-		switch it.Kind {
-		case disclosure.ItemStatus:
-			v.Status = disclosure.StatusWords(it.Status)
-			if it.Text != "" {
-				v.Status = it.Text
-			}
-			v.Planned = it.Planned
-		case disclosure.ItemReply, disclosure.ItemReceipt:
-			v.Items = append(v.Items, public.MailboxItem{Ours: true, At: it.At, Text: it.Text, Files: len(it.Files)})
-		case disclosure.ItemOwn:
-			v.Items = append(v.Items, public.MailboxItem{At: it.At, Size: it.Size, Digest: it.SHA256, Files: len(it.Files)})
-		}
-	}
 }

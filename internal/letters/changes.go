@@ -19,3 +19,24 @@ func (l *Letters) Moved(lang string, c Change) (Letter, error) { return l.render
 func (l *Letters) CalledOff(lang string, c Change) (Letter, error) {
 	return l.render(lang, "called-off", c)
 }
+
+// Received is what a signed receipt attests. File names are not part of it.
+type Received struct {
+	Project  disclosure.Project
+	Received time.Time
+	Way      string // "by the form"
+	SHA256   string
+	Files    []ReceivedFile
+}
+
+// ReceivedFile is one file that came along.
+type ReceivedFile struct {
+	Place  int // from 1, in the order in which they came
+	Size   int64
+	SHA256 string
+}
+
+// SignedReceipt writes what the team signs; the signature is the caller's.
+func (l *Letters) SignedReceipt(lang string, r Received) (Letter, error) {
+	return l.render(lang, "signed-receipt", r)
+}

@@ -48,11 +48,14 @@ type Opened struct {
 	Title      string // suggested, for a new case; empty: the header's, or the text's first line
 	Text       string
 	Protection disclosure.Protection
-	Name       string // of the sender; empty: as the header says
-	Address    string // the same
-	Key        []byte // the sender's certificate, binary, if one came along
-	MailID     string // Message-ID of the mail, for threading the answer
-	Attention  string // why a person has to look; empty: nothing
+	Name       string   // of the sender; empty: as the header says
+	Address    string   // the same
+	Key        []byte   // the sender's certificate, binary, if one came along
+	KeyPrint   string   // its fingerprint, as shown
+	Receipt    string   // clear-signed by the team; goes into the mailbox it came to, when not empty
+	MailID     string   // Message-ID of the mail, for threading the answer
+	Checked    []string // what the mail server named in the configuration found about the sender
+	Attention  string   // why a person has to look; empty: nothing
 	// Application: somebody asks to be told in advance. No case is made; admins
 	// are told.
 	Application bool
@@ -62,7 +65,8 @@ type Opened struct {
 
 // Bounce is what a delivery status notification told.
 type Bounce struct {
-	Delivery disclosure.DeliveryID // as Claim found it
+	Delivery disclosure.DeliveryID // as Claim found it; empty: Case
+	Case     disclosure.CaseID     // an answer in this case came back; its history says so
 	Failed   bool                  // final, not only late
 	Text     string                // the server's words
 }
@@ -148,6 +152,9 @@ func (t *tx) openArrival(ctx context.Context, a *Arrival, encapsulation, header 
 	a.key = key
 	damaged := t.readHeader(a, header)
 	if err := t.findSender(ctx, a); err != nil {
+		return err
+	}
+	if err := t.takeInvitation(ctx, a); err != nil {
 		return err
 	}
 	if a.From == nil && a.Kind == disclosure.ArrivalMessage && attempts < waitsForReport {

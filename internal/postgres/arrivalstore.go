@@ -33,6 +33,9 @@ func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	if err != nil {
 		return err
 	}
+	if err := t.takeWishes(a, c, o); err != nil {
+		return err
+	}
 	files := make([]disclosure.FileID, 0, len(a.files))
 	for _, f := range a.files {
 		files = append(files, f.ID)
@@ -61,19 +64,35 @@ func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	_, err = t.addMessage(ctx, storedMessage{mailID: o.MailID, Message: disclosure.Message{
 		ID: disclosure.MessageID(disclosure.NewID()), Case: c.ID, Lane: disclosure.Lane{Kind: disclosure.LaneReporter, ID: string(a.From.ID)},
 		State: disclosure.MessageIn, At: a.Received, Author: a.From.Label(), Text: clip(o.Text, 4<<20), Files: files,
-		Arrival: a.ID, Protection: o.Protection,
+		Arrival: a.ID, Protection: o.Protection, Checked: o.Checked,
 	}})
 	if err != nil {
 		return err
 	}
 	if a.From.Mailbox != "" {
-		err := t.postItem(ctx, a.From.Mailbox, disclosure.MailboxItem{
-			Kind: disclosure.ItemOwn, At: a.Received, Size: a.Header.Size, SHA256: a.Header.SHA256})
-		if err != nil && !errors.Is(err, disclosure.ErrNotFound) {
-			return err
+		items := []disclosure.MailboxItem{{Kind: disclosure.ItemOwn, At: a.Received, Size: a.Header.Size, SHA256: a.Header.SHA256, Files: ownFiles(a)}}
+		if o.Receipt != "" {
+			items = append(items, disclosure.MailboxItem{Kind: disclosure.ItemReceipt, At: t.now, Text: o.Receipt})
+		}
+		for _, item := range items {
+			err := t.postItem(ctx, a.From.Mailbox, item)
+			if err != nil && !errors.Is(err, disclosure.ErrNotFound) {
+				return err
+			}
 		}
 	}
 	return t.closeArrival(ctx, a, c.ID)
+}
+
+// ownFiles names what was uploaded beside a message; the bytes stay with us.
+func ownFiles(a *Arrival) []disclosure.MailboxFile {
+	var list []disclosure.MailboxFile
+	for _, p := range a.Header.Parts {
+		if p.Kind == disclosure.PartFile {
+			list = append(list, disclosure.MailboxFile{Name: disclosure.CleanLabel(p.Name), Size: p.Size, SHA256: p.SHA256})
+		}
+	}
+	return list
 }
 
 // completed fills what the callback left to the header.
@@ -146,7 +165,7 @@ func (t *tx) caseFor(ctx context.Context, a *Arrival, o *Opened) (c *disclosure.
 	}
 	r := disclosure.Reporter{
 		ID: disclosure.ReporterID(disclosure.NewID()), Arrival: a.ID, Received: a.Received, Channel: a.Channel,
-		Name: o.Name, Address: o.Address, Mailbox: box, Key: o.Key, Protected: o.Protection, Language: a.Header.Language,
+		Name: o.Name, Address: o.Address, Mailbox: box, Key: o.Key, KeyPrint: o.KeyPrint, Protected: o.Protection, Language: a.Header.Language,
 	}
 	if a.Header.Credit != disclosure.CreditUnset {
 		r.Credit = disclosure.Credit{Wish: a.Header.Credit, Text: a.Header.CreditText, By: "the reporter", At: a.Received}
@@ -255,11 +274,29 @@ func (t *tx) storeApplication(ctx context.Context, a *Arrival) error {
 // storeBounce notes it at the delivery first, in a transaction of its own:
 // done twice it changes nothing more, left out it would be lost.
 func (t *tx) storeBounce(ctx context.Context, a *Arrival, b Bounce) error {
+	if b.Failed && b.Delivery == "" {
+		return t.bouncedAnswer(ctx, a, b)
+	}
 	if b.Failed {
 		err := t.db.Bounced(ctx, b.Delivery, clip(b.Text, 1000))
 		if err != nil && !errors.Is(err, disclosure.ErrNotFound) {
 			return err
 		}
+	}
+	return t.setAside(ctx, a, "bounce")
+}
+
+// bouncedAnswer has a member look: an answer to a reporter did not arrive.
+func (t *tx) bouncedAnswer(ctx context.Context, a *Arrival, b Bounce) error {
+	c, err := t.lockCase(ctx, b.Case)
+	if err != nil {
+		return err
+	}
+	if err := c.SetAttention(clip("An answer of ours came back: "+b.Text, 1000), t.by, t.now); err != nil {
+		return err
+	}
+	if err := t.saveCaseAs(ctx, c, true); err != nil {
+		return err
 	}
 	return t.setAside(ctx, a, "bounce")
 }

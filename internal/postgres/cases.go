@@ -297,7 +297,7 @@ func (t *tx) moveMessages(ctx context.Context, reporters []disclosure.ReporterID
 		}
 		batch.Queue(`UPDATE message SET case_id = $2, sealed = $3 WHERE id = $1`, m.ID, to, sealed)
 	}
-	batch.Queue(`UPDATE reply_token SET case_id = $2 WHERE lane = 'reporter' AND lane_id = ANY($1)`, reporters, to)
+	batch.Queue(`UPDATE reply_token SET case_id = $2 WHERE lane IN ('reporter', 'invite') AND lane_id = ANY($1)`, reporters, to)
 	if err := t.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("move the lanes: %w", err)
 	}

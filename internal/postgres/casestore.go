@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +22,7 @@ type caseBefore struct {
 	state      disclosure.CaseState
 	restricted bool
 	unread     bool
+	statuses   map[disclosure.ReporterID]string // what each mailbox shows
 }
 
 // caseBody is what is sealed of a case beside its card.
@@ -43,6 +43,7 @@ type caseBody struct {
 	Public         disclosure.Text
 	Verdict        disclosure.Verdict
 	VerdictNote    string
+	Cited          string
 	DuplicateOf    disclosure.CaseID
 	Alerted        map[string]disclosure.Stage
 	Merged         disclosure.CaseID
@@ -158,6 +159,9 @@ func (t *tx) loadCases(ctx context.Context, ids []disclosure.CaseID, lock bool) 
 	}
 	list := make([]*disclosure.Case, 0, len(byID))
 	for _, c := range byID {
+		was := t.was[c.ID]
+		was.statuses = statusPrints(c)
+		t.was[c.ID] = was
 		p, err := t.db.policy(ctx, t, c.PolicyVersion)
 		if err != nil {
 			return nil, err
@@ -206,7 +210,7 @@ func (t *tx) scanCase(rows pgx.Rows) (*disclosure.Case, error) {
 	}
 	c.Track, c.Title, c.Acknowledged, c.AcknowledgedBy, c.Decided = b.Track, b.Title, b.Acknowledged, b.AcknowledgedBy, b.Decided
 	c.Attention, c.Severity, c.Class, c.Affected, c.CVE = b.Attention, b.Severity, b.Class, b.Affected, b.CVE
-	c.PublicName, c.Public, c.Verdict, c.VerdictNote = b.PublicName, b.Public, b.Verdict, b.VerdictNote
+	c.PublicName, c.Public, c.Verdict, c.VerdictNote, c.Cited = b.PublicName, b.Public, b.Verdict, b.VerdictNote, b.Cited
 	c.DuplicateOf, c.Alerted, c.Merged = b.DuplicateOf, b.Alerted, b.Merged
 	return c, nil
 }
@@ -345,7 +349,7 @@ func (t *tx) sealCase(c *disclosure.Case, unread bool) (card, body []byte, err e
 		Track: c.Track, Title: c.Title, Signer: c.Protection.Signer, Problem: c.Protection.Problem,
 		Acknowledged: c.Acknowledged, AcknowledgedBy: c.AcknowledgedBy, Decided: c.Decided, Attention: c.Attention,
 		Severity: c.Severity, Class: c.Class, Affected: c.Affected, CVE: c.CVE, PublicName: c.PublicName, Public: c.Public,
-		Verdict: c.Verdict, VerdictNote: c.VerdictNote, DuplicateOf: c.DuplicateOf, Alerted: c.Alerted, Merged: c.Merged,
+		Verdict: c.Verdict, VerdictNote: c.VerdictNote, Cited: c.Cited, DuplicateOf: c.DuplicateOf, Alerted: c.Alerted, Merged: c.Merged,
 	})
 	return card, body, err
 }
@@ -375,10 +379,15 @@ func (t *tx) saveAround(ctx context.Context, c *disclosure.Case, before caseBefo
 		if n := len(r.Origins); n > 0 {
 			was = string(r.Origins[n-1])
 		}
-		batch.Queue(`INSERT INTO reporter (id, case_id, arrival, received, channel, mailbox, was_in, sealed)
-			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), $8)
-			ON CONFLICT (id) DO UPDATE SET case_id = excluded.case_id, was_in = excluded.was_in, sealed = excluded.sealed`,
-			r.ID, c.ID, r.Arrival, r.Received, r.Channel, r.Mailbox, was, sealed)
+		senders, err := t.db.senderMACs(r)
+		if err != nil {
+			return err
+		}
+		batch.Queue(`INSERT INTO reporter (id, case_id, arrival, received, channel, mailbox, was_in, sealed, senders)
+			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), $8, $9)
+			ON CONFLICT (id) DO UPDATE SET case_id = excluded.case_id, mailbox = excluded.mailbox, was_in = excluded.was_in,
+				sealed = excluded.sealed, senders = excluded.senders`,
+			r.ID, c.ID, r.Arrival, r.Received, r.Channel, r.Mailbox, was, sealed, senders)
 	}
 	if batch.Len() > 0 {
 		if err := t.SendBatch(ctx, batch).Close(); err != nil {
@@ -392,12 +401,10 @@ func (t *tx) saveAround(ctx context.Context, c *disclosure.Case, before caseBefo
 	for _, e := range events {
 		t.note("case."+string(e.Kind), string(c.ID), nil)
 	}
-	if c.State != before.state {
-		if err := t.postStatus(ctx, c); err != nil {
-			return err
-		}
+	if err := t.postStatuses(ctx, c, before.statuses); err != nil {
+		return err
 	}
-	t.was[c.ID] = caseBefore{state: c.State, restricted: c.Restricted}
+	t.was[c.ID] = caseBefore{state: c.State, restricted: c.Restricted, statuses: statusPrints(c)}
 	return t.alertMembers(ctx, c.Alerts(), c.ID)
 }
 
@@ -466,25 +473,6 @@ func (t *tx) loadEvents(ctx context.Context, c disclosure.CaseID, r disclosure.R
 		events[i] = l.Event
 	}
 	return events, nil
-}
-
-// postStatus puts the case's state into each reporter's mailbox, in words a
-// reporter may read.
-func (t *tx) postStatus(ctx context.Context, c *disclosure.Case) error {
-	for _, r := range c.Reporters {
-		if r.Mailbox == "" {
-			continue
-		}
-		item := disclosure.MailboxItem{Kind: disclosure.ItemStatus, At: t.now, Text: disclosure.StatusWords(c.State), Status: c.State}
-		err := t.postItem(ctx, r.Mailbox, item)
-		if errors.Is(err, disclosure.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // postItem seals an item to a mailbox and puts it there; ErrNotFound when

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/internal/disclosure"
+	"postern/internal/vault"
 )
 
 // Tokens stand in Reply-To and return paths. The database keeps their MACs
@@ -50,7 +51,7 @@ func (db *DB) lookupToken(ctx context.Context, q queryer, token string) (c Claim
 	if err != nil {
 		return c, err
 	}
-	err = q.QueryRow(ctx, `SELECT case_id, lane, lane_id FROM reply_token WHERE mac = $1`, mac).Scan(&c.Case, &c.Lane.Kind, &c.Lane.ID)
+	err = q.QueryRow(ctx, `SELECT case_id, lane, lane_id FROM reply_token WHERE mac = $1 AND lane <> 'invite'`, mac).Scan(&c.Case, &c.Lane.Kind, &c.Lane.ID)
 	if err == nil {
 		c.Known = true
 		return c, nil
@@ -97,6 +98,42 @@ func (a *Arrival) Claim(ctx context.Context, token string) (Claim, error) {
 		}
 		a.claim = c
 	}
+	return c, nil
+}
+
+// deliveryToken is the token of a delivery's return path and Reply-To. It is
+// made from the Message-ID, so that a bounce which returns nothing but that
+// finds its delivery too; without the desk key nobody makes one from the other.
+func deliveryToken(desk vault.Key, messageID string) string {
+	return tokenEncoding.EncodeToString(desk.Tag("delivery token", []byte(strings.ToLower(messageID)))[:16])
+}
+
+// ClaimReturned finds whose a mail of ours is by its Message-ID, as a
+// notification of failure returned it: a delivery, or the lane of an answer.
+// It never makes the arrival part of that lane, since who got a mail knows its
+// Message-ID: it is good for noting a bounce alone.
+func (a *Arrival) ClaimReturned(ctx context.Context, messageID string) (c Claim, err error) {
+	id := strings.Trim(strings.TrimSpace(messageID), "<>")
+	if id == "" || len(id) > 500 {
+		return c, nil
+	}
+	desk, err := a.t.db.deskKey()
+	if err != nil {
+		return c, err
+	}
+	if c, err = a.t.db.lookupToken(ctx, a.t, deliveryToken(desk, id)); err != nil || c.Known {
+		return c, err
+	}
+	local, _, _ := strings.Cut(id, "@")
+	err = a.t.QueryRow(ctx, `SELECT case_id, lane, lane_id FROM message WHERE id = $1 AND case_id IS NOT NULL AND state IN ('out', 'failed')`, local).
+		Scan(&c.Case, &c.Lane.Kind, &c.Lane.ID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Claim{}, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("look a Message-ID up: %w", err)
+	}
+	c.Known = true
 	return c, nil
 }
 

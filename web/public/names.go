@@ -29,6 +29,9 @@ const (
 	FieldCreditText = "credit_text" // exact text
 	FieldWithdraw   = "withdraw"    // "yes": ticked
 	FieldReason     = "reason"      // of a withdrawal; optional
+	FieldItem       = "item"        // of DoFile: the item's id
+	FieldFile       = "file"        // of DoFile: which of its files, from 0
+	FieldInvite     = "invite"      // GET /mailbox?invite={token}, and of DoInvite
 	FieldDo         = "do"          // of POST /mailbox: which form, one of the Do constants; empty: show
 
 	// POST /notifications/request.
@@ -49,6 +52,8 @@ const (
 	DoCredit   = "credit"
 	DoKey      = "key"
 	DoWithdraw = "withdraw"
+	DoFile     = "file"   // sends a file of a reply, as attachment
+	DoInvite   = "invite" // makes the mailbox one was invited to; needs no code
 )
 
 // Where the gate's pages are.

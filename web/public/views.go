@@ -122,9 +122,29 @@ type MailboxView struct {
 	Browser     bool
 }
 
+// MailboxInviteView is GET /mailbox?invite=…, and what its form leads to.
+type MailboxInviteView struct {
+	ui.Gate
+	Token       string
+	Idempotency string
+	Code        []string // words; empty: not made yet
+	NotStored   bool
+}
+
+// MailboxFile is a file of one entry.
+type MailboxFile struct {
+	Name   string // cleaned
+	Size   int64
+	Digest string // hex SHA-256; of their own
+}
+
 // MailboxItem is one entry of the conversation. Of their own messages only
 // time, size and digest are known here.
 type MailboxItem struct {
+	ID       string
+	FileList []MailboxFile
+	Receipt  bool // of ours: a text the team's key signed
+
 	Ours   bool // from the team
 	At     time.Time
 	Text   string // of ours

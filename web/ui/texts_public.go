@@ -56,6 +56,15 @@ type MailboxTexts struct {
 	Close           string
 	CloseText       string
 	Again           string
+	Receipt         string
+	ReceiptShow     string
+	ReceiptText     string
+	FileGet         string
+	Invite          string
+	InviteText      string
+	InviteButton    string
+	InviteMade      string
+	InviteMadeText  string
 }
 
 // UpcomingTexts is the page of sent pre-announcements..
@@ -172,6 +181,15 @@ var englishMailbox = MailboxTexts{
 	Close:           "Close the mailbox",
 	CloseText:       "Done? Close this tab. The code stays in no address and no cookie.",
 	Again:           "Look again",
+	Receipt:         "Signed receipt",
+	ReceiptShow:     "Show the receipt",
+	ReceiptText:     "Signed by the team's key. Keep it as it stands: it shows that you told us, and when.",
+	FileGet:         "Download",
+	Invite:          "Make a mailbox",
+	InviteText:      "The security team invited you to go on in a mailbox: what is written there is encrypted, and you need no account. It opens with a code of eight words that is made now and shown to you alone, once.",
+	InviteButton:    "Make my mailbox",
+	InviteMade:      "This is the code of your mailbox",
+	InviteMadeText:  "It is shown once. Keep it: nobody else has it, and it cannot be made again. The team's next answers lie in the mailbox. The link that led you here works no more.",
 }
 
 var englishUpcoming = UpcomingTexts{
