@@ -36,6 +36,7 @@ type cli struct {
 	Policy  policyCmd  `cmd:"" help:"Check, apply and show what the project promises."`
 	Log     logCmd     `cmd:"" help:"Verify the append-only log."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what is wrong with this installation, why, and the command that mends it."`
+	Deliver deliverCmd `cmd:"" help:"Take one mail from standard input, for a mail server that pipes."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to what this program knows."`
 	Version versionCmd `cmd:"" help:"Print the program's version."`
 }

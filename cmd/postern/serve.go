@@ -21,6 +21,7 @@ type serveCmd struct {
 	MailLMTP       bool     `name:"mail-lmtp" env:"POSTERN_MAIL_LMTP" help:"Speak LMTP there instead of SMTP."`
 	MailTLSCert    string   `name:"mail-tls-cert" env:"POSTERN_MAIL_TLS_CERT" placeholder:"FILE" help:"Certificate for STARTTLS there."`
 	MailTLSKey     string   `name:"mail-tls-key" env:"POSTERN_MAIL_TLS_KEY" placeholder:"FILE" help:"Its key."`
+	MailAuthServ   string   `name:"mail-authserv" env:"POSTERN_MAIL_AUTHSERV" placeholder:"NAME" help:"Name in Authentication-Results of the mail server in front of us, whose findings are shown; default: nobody's."`
 	MetricsAddr    string   `env:"POSTERN_METRICS_ADDR" placeholder:"ADDR" help:"Where Prometheus finds metrics; default: off."`
 	TrustedProxies []string `env:"POSTERN_TRUSTED_PROXIES" placeholder:"NET" help:"Networks of proxies that may say whom they speak for."`
 	VaultPin       string   `env:"POSTERN_VAULT_PIN" placeholder:"HEX" help:"Fingerprint the gate demands of the vault's public key (postern key show)."`
@@ -41,6 +42,7 @@ func (s *serveCmd) config(con *console) (instance.Config, error) {
 	}
 	c.Gate, c.Desk = s.Gate, s.Desk
 	c.MailAddr, c.MailLMTP, c.MailTLSCert, c.MailTLSKey = s.MailAddr, s.MailLMTP, s.MailTLSCert, s.MailTLSKey
+	c.MailAuthServ = s.MailAuthServ
 	c.MetricsAddr, c.TrustedProxies, c.VaultPin, c.Letters, c.Workers = s.MetricsAddr, s.TrustedProxies, s.VaultPin, s.Letters, s.Workers
 	c.Log, c.Progress = logger(con.errors, false), con.progress
 	return c, nil

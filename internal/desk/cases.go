@@ -27,6 +27,8 @@ func (d *Desk) caseRoutes() {
 	d.form(at+"/"+pages.CaseNote, team, maxUpload, d.note)
 	d.form(at+"/"+pages.CaseReply, disclosure.Triager, maxUpload, d.reply)
 	d.form(at+"/"+pages.CaseTakeBack, disclosure.Triager, 0, d.takeBack)
+	d.form(at+"/"+pages.CaseTryAgain, disclosure.Triager, 0, d.tryAgain)
+	d.form(at+"/"+pages.CaseSupply, disclosure.Triager, 0, d.supply)
 }
 
 // theCase finds the case of the path, for this caller.
@@ -375,4 +377,31 @@ func (d *Desk) takeBack(v *visit) error {
 		return d.caseAgain(v, c, err, func(*pages.CaseView) {})
 	}
 	return v.flash(pages.CasePath(c.Number), "taken-back")
+}
+
+// tryAgain has work open once more what a message came with.
+func (d *Desk) tryAgain(v *visit) error {
+	c, err := d.theCase(v)
+	if err != nil {
+		return err
+	}
+	if err := d.c.DB.TryAgain(v.Context(), v.by, disclosure.MessageID(v.PostFormValue(pages.FieldMessage))); err != nil {
+		return d.caseAgain(v, c, err, func(*pages.CaseView) {})
+	}
+	d.c.Wake()
+	return v.flash(pages.CasePath(c.Number), "trying")
+}
+
+// supply keeps the text of a message that we could not open, as a member has it.
+func (d *Desk) supply(v *visit) error {
+	c, err := d.theCase(v)
+	if err != nil {
+		return err
+	}
+	id := v.PostFormValue(pages.FieldMessage)
+	err = d.c.DB.SupplyText(v.Context(), v.by, disclosure.MessageID(id), v.PostFormValue(pages.FieldText))
+	if err == nil {
+		return v.flash(pages.CasePath(c.Number), "supplied")
+	}
+	return d.caseAgain(v, c, inForm(err, "supply-"+id), func(*pages.CaseView) {})
 }

@@ -120,6 +120,8 @@ var flashes = map[string]string{
 	"noted":        "The note is kept. It stays in the team.",
 	"replying":     "Your answer leaves in 30 seconds. You can take it back until then.",
 	"taken-back":   "Taken back. Nobody outside saw it.",
+	"trying":       "It will be opened again in a moment. The history says what came of it.",
+	"supplied":     "The text is kept, under your name.",
 	"saved":        "Saved.",
 	"planned":      "The hour is set.",
 	"drafted":      "The notice is drafted.",

@@ -78,3 +78,27 @@ func (p Protection) Short() string {
 	}
 	return "clear"
 }
+
+// problems are the named problems of a signature, as sentences.
+var problems = map[string]string{
+	"not-found":         "We do not have the key that signed this.",
+	"revoked":           "The key that signed this was revoked before.",
+	"expired":           "The key that signed this had expired.",
+	"not-yet-valid":     "The key that signed this is dated later than the signature.",
+	"weak-key":          "The key that signed this is too weak to prove anything.",
+	"not-for-signing":   "The key that signed this is not meant for signing.",
+	"in-the-future":     "The signature is dated in the future.",
+	"signature-expired": "The signature was given an end, and that is over.",
+	"mismatch":          "The signature does not belong to this text: one of the two was changed.",
+	"weak-hash":         "The signature uses a digest that is broken (SHA-1 or MD5).",
+	"malformed":         "The signature is not a well-formed one.",
+}
+
+// ProblemWords is Protection.Problem as a sentence for a page: a code in words,
+// anything else as it is.
+func ProblemWords(problem string) string {
+	if words, ok := problems[problem]; ok {
+		return words
+	}
+	return problem
+}

@@ -38,6 +38,7 @@ type Config struct {
 	DKIMSelector string // POSTERN_DKIM_SELECTOR
 	DKIMKey      string // POSTERN_DKIM_KEY, PEM
 	IMAPURL      string // POSTERN_IMAP_URL; empty: nothing is fetched
+	MailAuthServ string // POSTERN_MAIL_AUTHSERV: name in Authentication-Results of the MTA in front of us; empty: nobody's are shown
 	MailTLSCert  string // POSTERN_MAIL_TLS_CERT, a file; with it the listener offers STARTTLS
 	MailTLSKey   string // POSTERN_MAIL_TLS_KEY, a file
 

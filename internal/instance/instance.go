@@ -268,7 +268,7 @@ func (in *Instance) openDesk(run context.Context) error {
 		return nil
 	}
 	in.Work = work.New(work.Config{
-		DB: in.DB, Sender: in.sender, Letters: in.letters, From: c.MailFrom, DeskURL: in.DeskURL, GateURL: in.GateURL,
+		DB: in.DB, Sender: in.sender, Letters: in.letters, From: c.MailFrom, AuthServ: c.MailAuthServ, DeskURL: in.DeskURL, GateURL: in.GateURL,
 		Version: c.Version, Data: c.Data, Workers: c.Workers, Sweep: c.Sweep, Demo: c.Demo, Log: c.Log,
 	})
 	in.Commands = &Commands{DB: in.DB, Publish: in.Work.PublishSite, DeskURL: in.DeskURL, Wake: in.Work.Wake, VaultCost: c.VaultCost, Doctor: in.Doctor}

@@ -29,9 +29,11 @@ type messageBody struct {
 	Files      []disclosure.FileID
 	Protection disclosure.Protection
 	Letter     string
-	Clear      bool   // may travel unencrypted, on record
-	MailID     string // Message-ID of the mail it came by
-	Problem    string // why it could not be mailed
+	Clear      bool                 // may travel unencrypted, on record
+	MailID     string               // Message-ID of the mail it came by
+	Problem    string               // why it could not be mailed
+	Checked    []string             `json:",omitempty"`
+	Supplied   *disclosure.Supplied `json:",omitempty"`
 }
 
 // storedMessage is a message with what only this package needs.
@@ -60,6 +62,7 @@ func (t *tx) scanMessage(row pgx.CollectableRow) (m storedMessage, err error) {
 		return m, err
 	}
 	m.Author, m.Text, m.Files, m.Protection, m.Letter, m.clear, m.mailID = b.Author, b.Text, b.Files, b.Protection, b.Letter, b.Clear, b.MailID
+	m.Checked, m.Supplied = b.Checked, b.Supplied
 	return m, nil
 }
 
@@ -71,6 +74,7 @@ func (t *tx) sealMessage(m storedMessage) ([]byte, error) {
 	}
 	return sealJSON(key, t.db.aad("message", "sealed", string(m.ID), owner, 1), messageBody{
 		Author: m.Author, Text: m.Text, Files: m.Files, Protection: m.Protection, Letter: m.Letter, Clear: m.clear, MailID: m.mailID,
+		Checked: m.Checked, Supplied: m.Supplied,
 	})
 }
 

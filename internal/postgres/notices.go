@@ -3,9 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -332,8 +330,9 @@ func (t *tx) queueDeliveries(ctx context.Context, lr *loadedRelease, n *disclosu
 	for _, r := range list {
 		id := disclosure.DeliveryID(disclosure.NewID())
 		body := deliveryBody{Notice: n.ID, Distributor: r.Distributor, Reporter: r.Reporter, List: approval.List, Name: r.Name,
-			Address: r.Address, Prints: r.Prints, Clear: r.ClearText, MessageID: disclosure.NewID() + "@" + cmp.Or(domain, "postern.invalid"), Token: newToken(),
+			Address: r.Address, Prints: r.Prints, Clear: r.ClearText, MessageID: disclosure.NewID() + "@" + cmp.Or(domain, "postern.invalid"),
 			InReplyTo: earlier[r.Address]}
+		body.Token = deliveryToken(desk, body.MessageID)
 		mac, err := t.db.tokenMAC(body.Token)
 		if err != nil {
 			return err
@@ -376,11 +375,4 @@ func (t *tx) firstMails(ctx context.Context, lr *loadedRelease) (map[string]stri
 		return nil, fmt.Errorf("look for earlier mails of release %s: %w", lr.ID, err)
 	}
 	return first, nil
-}
-
-// newToken is 128 random bits in letters and digits a mail address keeps.
-func newToken() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
 }

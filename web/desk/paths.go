@@ -51,6 +51,8 @@ const (
 	CaseNote        = "note"        // text, files
 	CaseReply       = "reply"       // lane (kind), lane_id, text, files
 	CaseTakeBack    = "take-back"   // message
+	CaseTryAgain    = "try-again"   // message
+	CaseSupply      = "supply"      // message, text
 	CaseTitle       = "title"       // version, title
 	CaseSeverity    = "severity"    // version, level, vector, severity_reason
 	CaseAffected    = "affected"    // version, and for each series i from 0: series_i, effect_i, versions_i

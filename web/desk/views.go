@@ -111,6 +111,7 @@ type MessageView struct {
 	disclosure.Message
 	Reader       string            // of the lane it is in
 	CaseFiles    []disclosure.File // those of Message.Files
+	CanOpenAgain bool              // it could not be opened, and this member may do something about it
 	CanTakeBack  bool              // waiting, and by this member or the owner
 	OriginalHref string            // of what came from outside
 }

@@ -98,6 +98,16 @@ type CaseTexts struct {
 	Failed               string
 	Original             string
 	OriginalHint         string
+	Checked              string
+	CheckedHint          string
+	SuppliedBy           string
+	SuppliedHint         string
+	TryAgain             string
+	TryAgainHint         string
+	Supply               string
+	SupplyText           string
+	SupplyHint           string
+	SupplyButton         string
 	NextStep             string
 	NextNone             string
 	Due                  string
@@ -288,6 +298,16 @@ var englishCase = CaseTexts{
 	Failed:               "could not be sent; look at the outbox",
 	Original:             "Original as received",
 	OriginalHint:         "Hostile text: bytes as a stranger sent them. It is only ever downloaded.",
+	Checked:              "The mail server says:",
+	CheckedHint:          "This is its word about the sender, and decides nothing here.",
+	SuppliedBy:           "%s supplied this text",
+	SuppliedHint:         "Nothing proves that it is what was sent.",
+	TryAgain:             "Try to open it again",
+	TryAgainHint:         "Import the key it is for (postern key import), then try again. The original is kept.",
+	Supply:               "Supply its text",
+	SupplyText:           "What it says",
+	SupplyHint:           "For a member who can read the original, or was told by its sender. Your name stands above it.",
+	SupplyButton:         "Keep this text",
 	NextStep:             "Next",
 	NextNone:             "Nothing is to be done now.",
 	Due:                  "Due",
