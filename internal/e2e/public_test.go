@@ -5,10 +5,12 @@ import (
 	"mime/quotedprintable"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"postern/internal/e2e/world"
+	"postern/internal/server"
 )
 
 func quoted(r io.Reader) io.Reader { return quotedprintable.NewReader(r) }
@@ -23,6 +25,8 @@ var mask = []struct {
 	{"the moment of answering", regexp.MustCompile(`(?m)^Date: .*$`), "Date: …"},
 	{"the request's id", regexp.MustCompile(`(?m)^X-Request-Id: .*$`), "X-Request-Id: …"},
 	{"the same id on error pages and in problem documents", regexp.MustCompile(`\b[0-9a-f]{16}\b|"instance":"[^"]*"`), "…"},
+	{"the demo's strip, which shows the time", regexp.MustCompile(`It is <time datetime="[^"]*">[^<]*</time>`), "It is …"},
+	{"how much the asker may still ask, which is counted for the asker", regexp.MustCompile(`(?m)^X-Ratelimit-(Remaining|Reset): .*$`), "X-Ratelimit: …"},
 	{"the form's idempotency key", regexp.MustCompile(`(name="key" value=")[^"]*`), "$1…"},
 	{"the free port of the test's instance", regexp.MustCompile(`127\.0\.0\.1(:|%3A)[0-9]+`), "127.0.0.1"},
 }
@@ -37,27 +41,22 @@ func masked(s string) string {
 // paths are a route's addresses to try: parameters become something that does
 // not exist, and something that does where the test knows it.
 func paths(pattern string, known map[string][]string) []string {
-	list := []string{pattern}
-	for {
-		i := strings.IndexByte(list[0], '{')
-		star := strings.HasSuffix(list[0], "*")
-		if i < 0 && !star {
-			return list
+	i := strings.IndexByte(pattern, '{')
+	if i < 0 {
+		if p, star := strings.CutSuffix(pattern, "*"); star {
+			return []string{p + "nothing-here"}
 		}
-		var next []string
-		for _, p := range list {
-			if i < 0 {
-				next = append(next, strings.TrimSuffix(p, "*")+"nothing-here")
-				continue
-			}
-			j := strings.IndexByte(p, '}')
-			name, _, _ := strings.Cut(p[i+1:j], ":")
-			for _, v := range append([]string{"nothing-here"}, known[name]...) {
-				next = append(next, p[:i]+v+p[j+1:])
-			}
-		}
-		list = next
+		return []string{pattern}
 	}
+	j := i + strings.IndexByte(pattern[i:], '}')
+	name, _, _ := strings.Cut(pattern[i+1:j], ":")
+	var list []string
+	for _, v := range append([]string{"nothing-here"}, known[name]...) {
+		for _, rest := range paths(pattern[j+1:], known) {
+			list = append(list, pattern[:i]+v+rest)
+		}
+	}
+	return list
 }
 
 // ask sends a request as a stranger and returns the whole answer as text, with
@@ -120,3 +119,21 @@ func sameAnswers(a, b map[string]string) bool {
 	}
 	return true
 }
+
+// patterns are a router's own, each once.
+func patterns(routes []server.Route) []string {
+	var list []string
+	for _, r := range routes {
+		if !slices.Contains(list, r.Pattern) {
+			list = append(list, r.Pattern)
+		}
+	}
+	return list
+}
+
+// A page that repeats what was typed is as long as that.
+var (
+	contentLength = regexp.MustCompile(`(?m)^Content-Length: .*$`)
+	etag          = regexp.MustCompile(`(?m)^Etag: .*$`)
+	expires       = regexp.MustCompile(`(?m)^(Expires|Last-Modified): .*$`)
+)
