@@ -52,6 +52,7 @@ type DB struct {
 	sending  struct {
 		mu   sync.Mutex
 		pool *pgxpool.Pool // nil until the first delivery
+		tell sync.Mutex    // one at a time moves a release to notified
 	}
 }
 

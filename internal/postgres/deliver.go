@@ -39,6 +39,9 @@ func (db *DB) senders(ctx context.Context) (*pgxpool.Pool, error) {
 	conf := db.pool.Config()
 	conf.MaxConns, conf.MinConns, conf.MinIdleConns = MaxSenders, 0, 0
 	conf.MaxConnIdleTime = time.Minute
+	// The same few statements for each mail: planning them anew, as the server
+	// does for the first five, costs more than running them.
+	conf.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), conf)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", unavailable(err))
@@ -403,10 +406,20 @@ func (s *sender) rollback(ctx context.Context) {
 	}
 }
 
-// tellRelease moves the release to notified once the first advance notice left.
+// tellRelease moves the release to notified once the first advance notice
+// left. All senders find that at the same time; one of them loads the release.
 func (s *sender) tellRelease(ctx context.Context, st state) error {
 	s.told = true
 	if !s.notice.Audience.Ahead() || st.release != disclosure.Scheduled {
+		return nil
+	}
+	s.db.sending.tell.Lock()
+	defer s.db.sending.tell.Unlock()
+	err := s.db.pool.QueryRow(ctx, `SELECT state FROM release WHERE id = $1`, s.release).Scan(&st.release)
+	if err != nil {
+		return fmt.Errorf("look at release %s: %w", s.release, unavailable(notFound(err)))
+	}
+	if st.release != disclosure.Scheduled {
 		return nil
 	}
 	return s.db.updateRelease(ctx, disclosure.System("deliveries"), s.release, func(t *tx, lr *loadedRelease) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -147,6 +148,9 @@ func deskAAD(instance InstanceID, keyID string) AAD {
 func (v *Vault) Unlock(secret string) (slotID string, err error) {
 	v.trying.Lock()
 	seed, slotID, err := v.trySlots(secret)
+	// What Argon2id took is most of what the process ever holds: give it back
+	// now instead of minutes later.
+	debug.FreeOSMemory()
 	v.trying.Unlock()
 	if err != nil {
 		return "", err
