@@ -14,6 +14,7 @@ CREATE TABLE instance (
     system_identifier text NOT NULL,     -- of the cluster we noted
     timeline          bigint NOT NULL,
     moved             interval NOT NULL DEFAULT '0', -- raised by demo and tests alone
+    paused            text NOT NULL DEFAULT '',      -- public notice while intake is paused; empty: open
     last_seen         timestamptz NOT NULL,
     locked_since      timestamptz,       -- as work last saw it
     held_since        timestamptz,
@@ -119,6 +120,15 @@ CREATE TABLE session (
     agent    text NOT NULL DEFAULT ''    -- browser family, for the list of one's own sessions
 );
 CREATE INDEX session_member ON session (member);
+CREATE TABLE recipient (                 -- the one person whom new reports go to, where the policy wants one
+    one        boolean PRIMARY KEY DEFAULT true CHECK (one),
+    member     text NOT NULL REFERENCES member,
+    delegate   text REFERENCES member,
+    away_from  timestamptz,
+    away_until timestamptz,
+    CHECK ((delegate IS NULL) = (away_from IS NULL)),
+    CHECK ((delegate IS NULL) = (away_until IS NULL))
+);
 CREATE TABLE attempt (                   -- failed sign-ins, per HMAC of login or session
     key    bytea PRIMARY KEY,
     failed integer NOT NULL,
@@ -467,6 +477,7 @@ CREATE TABLE edition (
     one     boolean PRIMARY KEY DEFAULT true CHECK (one),
     number  bigint NOT NULL,
     instance text NOT NULL,
+    roster  text NOT NULL DEFAULT '',    -- the names the site shows, one a line
     changed timestamptz NOT NULL
 );
 CREATE TABLE document (

@@ -12,8 +12,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/a-h/templ"
-
 	"postern/internal/auth"
 	"postern/internal/disclosure"
 	"postern/internal/doctor"
@@ -67,7 +65,8 @@ type Desk struct {
 	server  *server.Server
 	unlocks *auth.Limiter // tries at the vault, per address
 	dummy   string        // a hash nobody's password fits, so that an unknown name costs as much
-	links   links         // the demo's one-time sign-in links
+	likely  likely
+	links   links // the demo's one-time sign-in links
 }
 
 // New registers the routes.
@@ -241,12 +240,12 @@ func (d *Desk) bare() ui.Desk {
 	return ui.Desk{Page: ui.Page{Now: d.c.DB.Now(), Demo: d.c.Demo}}
 }
 
-func (v *visit) render(page templ.Component) error {
+func (v *visit) render(page ui.Component) error {
 	return server.Render(v.w, v.Request, http.StatusOK, page)
 }
 
 // again shows a form once more, with its faults; 422.
-func (v *visit) again(page templ.Component) error {
+func (v *visit) again(page ui.Component) error {
 	return server.Render(v.w, v.Request, http.StatusUnprocessableEntity, page)
 }
 
@@ -288,7 +287,7 @@ func (d *Desk) problem(err error) (server.Answer, bool) {
 	return server.Answer{}, false
 }
 
-func (d *Desk) errorPage(_ *http.Request, a server.Answer) templ.Component {
+func (d *Desk) errorPage(_ *http.Request, a server.Answer) ui.Component {
 	if a.Status == http.StatusNotFound {
 		return pages.NotFound(pages.NotFoundView{Desk: d.bare()})
 	}

@@ -33,6 +33,7 @@ type Edition struct {
 	Number      int64
 	At          time.Time
 	Policy      *Policy
+	Roster      []string   // names of the members, where the policy wants them public
 	Advisories  []Advisory // all public ones, newest first, those being published included
 	Upcoming    []UpcomingText
 	URL         string

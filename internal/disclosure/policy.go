@@ -21,6 +21,7 @@ type Policy struct {
 	Distributors DistributorPolicy
 	Publish      PublishPolicy
 	Reporter     ReporterPolicy
+	Reasons      []Reason
 }
 
 // Project is who the policy belongs to.
@@ -36,6 +37,7 @@ type Project struct {
 type Contact struct {
 	Address string   // security@…
 	Readers string   // who reads reports, in words: "the five members of the security team"
+	Roster  bool     // the names of the team's members are public
 	Domains []string // mail domains the listener accepts for; default: Address's
 }
 
@@ -48,6 +50,14 @@ type Intake struct {
 	Paused     string   // public notice while intake is paused; empty: open
 	Next       string   // what happens next, in words
 	SafeHarbor string
+	Recipients string // of new reports: "all" members who want to be told, or one "person"
+}
+
+// Reason is a canned reason of a verdict, in the project's own words.
+type Reason struct {
+	Name    string
+	Verdict Verdict
+	Text    string // goes into the letter that closes a case
 }
 
 // Ack is the promise of a first answer, and of a second with our decision.
@@ -118,7 +128,8 @@ type PublishPolicy struct {
 
 // ReporterPolicy is what reporters may expect.
 type ReporterPolicy struct {
-	ToldDate  string // "with_first_notice", "optional"
-	Credit    string // "ask"
-	ClearMail string // "never", "safe", "ask"
+	ToldDate  string   // "with_first_notice", "optional"
+	Credit    string   // "ask"
+	ClearMail string   // what may be mailed in clear: "never", only what is "safe", or after a member was asked ("ask")
+	Safe      []string // names of letters that give nothing away and may go in clear, word for word
 }

@@ -150,11 +150,15 @@ type Answer struct {
 	CVE     string
 	At      time.Time // planned date, when the reporter may know it
 	Zone    string
+	Reason  string // of a verdict, in the project's or the member's words
+	Cited   string // the page of the documentation a verdict rests on
+	Series  string // for a text to file in public; empty: left to the reporter
+	Link    string // of an invitation to a mailbox; At is when it ends
 }
 
 // Answers lists the letters a member may start a reply from, in the order in
 // which a case usually needs them.
-var Answers = []string{"acknowledgment", "need-more", "accepted", "patch-check", "planned-date"}
+var Answers = []string{"acknowledgment", "need-more", "accepted", "patch-check", "planned-date", "ask-key"}
 
 // Answer drafts a reply: one of Answers, or "closed-" and a verdict.
 func (l *Letters) Answer(lang, name string, a Answer) (Letter, error) { return l.render(lang, name, a) }

@@ -50,6 +50,10 @@ func (r *reader) defaults(p *disclosure.Policy, tree map[string]any) {
 	text("reporter.told_date", &p.Reporter.ToldDate, "with_first_notice")
 	text("reporter.credit", &p.Reporter.Credit, "ask")
 	text("reporter.clear_mail", &p.Reporter.ClearMail, "never")
+	if !r.has(tree, "reporter.safe_letters") {
+		p.Reporter.Safe = SafeLetters
+	}
+	text("intake.recipients", &p.Intake.Recipients, "all")
 }
 
 // has reports whether the file sets a key.

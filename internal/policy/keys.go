@@ -39,6 +39,7 @@ var known = []key{
 
 	line("contact.address", func(p *policy) *string { return &p.Contact.Address }, isAddress),
 	line("contact.readers", func(p *policy) *string { return &p.Contact.Readers }, nil),
+	flag("contact.roster", func(p *policy) *bool { return &p.Contact.Roster }),
 	list("contact.domains", func(p *policy) *[]string { return &p.Contact.Domains }, isDomain),
 
 	list("intake.scope", func(p *policy) *[]string { return &p.Intake.Scope }, nil),
@@ -48,6 +49,7 @@ var known = []key{
 	text("intake.paused", func(p *policy) *string { return &p.Intake.Paused }),
 	text("intake.next", func(p *policy) *string { return &p.Intake.Next }),
 	text("intake.safe_harbor", func(p *policy) *string { return &p.Intake.SafeHarbor }),
+	line("intake.recipients", func(p *policy) *string { return &p.Intake.Recipients }, oneOf("all", "person")),
 
 	span("ack.within", func(p *policy) *disclosure.Span { return &p.Ack.Within }),
 	line("ack.by", func(p *policy) *string { return &p.Ack.By }, oneOf("member", "any")),
@@ -85,6 +87,9 @@ var known = []key{
 	line("reporter.told_date", func(p *policy) *string { return &p.Reporter.ToldDate }, oneOf("with_first_notice", "optional")),
 	line("reporter.credit", func(p *policy) *string { return &p.Reporter.Credit }, oneOf("ask")),
 	line("reporter.clear_mail", func(p *policy) *string { return &p.Reporter.ClearMail }, oneOf("never", "safe", "ask")),
+	list("reporter.safe_letters", func(p *policy) *[]string { return &p.Reporter.Safe }, oneOf(SafeLetters...)),
+
+	{name: "reasons", read: readReasons, show: showReasons},
 }
 
 // Keys lists the name of every key, for the documentation and for tests.
@@ -95,6 +100,9 @@ func Keys() []string {
 	}
 	for _, k := range seriesKeys {
 		names = append(names, "series."+k.name)
+	}
+	for _, k := range reasonKeys {
+		names = append(names, "reasons."+k.name)
 	}
 	return names
 }

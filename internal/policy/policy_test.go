@@ -49,14 +49,14 @@ func TestDefaults(t *testing.T) {
 	want := &disclosure.Policy{
 		Project:      disclosure.Project{Name: "Lantern", Prefix: "LANTERN", Language: "en"},
 		Contact:      disclosure.Contact{Address: "security@lantern.example", Domains: []string{"lantern.example"}},
-		Intake:       disclosure.Intake{MaxBytes: 25 << 20},
+		Intake:       disclosure.Intake{MaxBytes: 25 << 20, Recipients: "all"},
 		Ack:          disclosure.Ack{Within: disclosure.Span{Hours: 48}, By: "member"},
 		Calendar:     disclosure.Calendar{Zone: "UTC", Working: []time.Weekday{1, 2, 3, 4, 5}},
 		Severity:     disclosure.SeverityScheme{Scheme: "none"},
 		Announce:     disclosure.AnnouncePolicy{Signer: disclosure.SignedByTeam},
 		Distributors: disclosure.DistributorPolicy{Signer: disclosure.SignedByTeam, Encrypt: "required"},
 		Publish:      disclosure.PublishPolicy{Members: 1, Zone: "UTC", Hour: "15:00"},
-		Reporter:     disclosure.ReporterPolicy{ToldDate: "with_first_notice", Credit: "ask", ClearMail: "never"},
+		Reporter:     disclosure.ReporterPolicy{ToldDate: "with_first_notice", Credit: "ask", ClearMail: "never", Safe: SafeLetters},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Parse(%q) (-want +got):\n%s", small, diff)
@@ -118,6 +118,13 @@ var effects = map[string]struct {
 	"publish.hour":          {"", `publish.hour = "09:30"`, func(p *policy) any { return p.Publish.Hour }, "09:30"},
 	"reporter.told_date":    {"", `reporter.told_date = "optional"`, func(p *policy) any { return p.Reporter.ToldDate }, "optional"},
 	"reporter.credit":       {"", `reporter.credit = "ask"`, func(p *policy) any { return p.Reporter.Credit }, "ask"},
+	"reporter.safe_letters": {"", `reporter.safe_letters = ["ask-key"]`, func(p *policy) any { return p.Reporter.Safe }, []string{"ask-key"}},
+	"contact.roster":        {"", `contact.roster = true`, func(p *policy) any { return p.Contact.Roster }, true},
+	"intake.recipients":     {"", `intake.recipients = "person"`, func(p *policy) any { return p.Intake.Recipients }, "person"},
+	"reasons":               {"", `reasons = [{name = "weak", verdict = "spam", text = "No."}]`, func(p *policy) any { return p.Reasons }, []disclosure.Reason{{Name: "weak", Verdict: "spam", Text: "No."}}},
+	"reasons.name":          {"", "[[reasons]]\nverdict = \"spam\"\ntext = \"b\"\nname = \"weak\"", func(p *policy) any { return p.Reasons[0].Name }, "weak"},
+	"reasons.verdict":       {"", "[[reasons]]\nname = \"a\"\ntext = \"b\"\nverdict = \"spam\"", func(p *policy) any { return p.Reasons[0].Verdict }, disclosure.Spam},
+	"reasons.text":          {"", "[[reasons]]\nname = \"a\"\nverdict = \"spam\"\ntext = \"b\"", func(p *policy) any { return p.Reasons[0].Text }, "b"},
 	"reporter.clear_mail":   {"", `reporter.clear_mail = "safe"`, func(p *policy) any { return p.Reporter.ClearMail }, "safe"},
 }
 
@@ -148,7 +155,7 @@ func TestEachKeyHasItsEffect(t *testing.T) {
 			t.Errorf("Parse with %s: %s is %v, want %v", e.set, name, got, e.want)
 		}
 		// series and credit cannot differ from the default in kind
-		if name != "reporter.credit" && !strings.HasPrefix(name, "series") && name != "project.name" && reflect.DeepEqual(e.got(p), e.got(without)) {
+		if name != "reporter.credit" && !strings.HasPrefix(name, "series") && !strings.HasPrefix(name, "reasons") && name != "project.name" && reflect.DeepEqual(e.got(p), e.got(without)) {
 			t.Errorf("%s has no effect: %v is the default", e.set, e.want)
 		}
 	}

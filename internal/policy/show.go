@@ -61,7 +61,11 @@ func Format(p *disclosure.Policy) string {
 			table = name
 			for _, one := range tables {
 				fmt.Fprintf(&b, "\n[[%s]]\n", name)
-				for _, sk := range seriesKeys {
+				keys := seriesKeys
+				if name == "reasons" {
+					keys = reasonKeys
+				}
+				for _, sk := range keys {
 					if !empty(one[sk.name]) || sk.name == "supported" {
 						fmt.Fprintf(&b, "%s = %s\n", sk.name, literal(one[sk.name]))
 					}
@@ -183,6 +187,21 @@ func Describe(p *disclosure.Policy) string {
 	}
 	if p.Reporter.ToldDate == "with_first_notice" {
 		say("Reporters are told the date with the first notice.")
+	}
+	switch p.Reporter.ClearMail {
+	case "safe":
+		say("Reporters without a key are mailed in clear only what gives nothing away: %s.", strings.Join(p.Reporter.Safe, ", "))
+	case "ask":
+		say("Reporters without a key may be mailed in clear, once a member said so.")
+	}
+	if p.Contact.Roster {
+		say("The names of the team's members are public.")
+	}
+	if p.Intake.Recipients == "person" {
+		say("New reports go to one named person, or to who stands in.")
+	}
+	for _, reason := range p.Reasons {
+		say("A report may be closed as %s: %s.", reason.Verdict.Words(), reason.Name)
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -22,6 +22,10 @@ func (t *tx) alertMembers(ctx context.Context, alerts []disclosure.Alert, c disc
 	}
 	batch := &pgx.Batch{}
 	for _, a := range alerts {
+		a, err := t.addressed(ctx, a)
+		if err != nil {
+			return err
+		}
 		batch.Queue(`INSERT INTO alert (id, member, kind, ref, number, made, next_at, message_id)
 			SELECT replace(gen_random_uuid()::text, '-', ''), m.id, $1::text, $2::text, $3, $4, $4, replace(gen_random_uuid()::text, '-', '')
 			FROM member m

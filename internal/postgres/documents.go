@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -131,6 +132,9 @@ func (t *tx) publishEdition(ctx context.Context, number int64, publishing []disc
 	if e.Policy, err = t.db.currentPolicy(ctx, t); err != nil {
 		return err
 	}
+	if err := t.inForce(ctx, &e); err != nil {
+		return err
+	}
 	if e.Advisories, err = t.advisories(ctx); err != nil {
 		return err
 	}
@@ -148,13 +152,48 @@ func (t *tx) publishEdition(ctx context.Context, number int64, publishing []disc
 	if err := t.replaceDocuments(ctx, number, docs); err != nil {
 		return err
 	}
-	if _, err := t.Exec(ctx, `UPDATE edition SET number = $1, changed = $2`, number, t.now); err != nil {
+	if _, err := t.Exec(ctx, `UPDATE edition SET number = $1, changed = $2, roster = $3`, number, t.now, strings.Join(e.Roster, "\n")); err != nil {
 		return fmt.Errorf("raise the edition: %w", err)
 	}
 	if err := t.notify(ctx, ChannelWork); err != nil {
 		return err
 	}
 	return t.notify(ctx, ChannelEdition)
+}
+
+// inForce adds what stands beside the policy's text: a pause, and the roster.
+func (t *tx) inForce(ctx context.Context, e *disclosure.Edition) (err error) {
+	if e.Roster, err = t.db.roster(ctx, t, e.Policy); err != nil {
+		return err
+	}
+	notice, err := pausedNotice(ctx, t)
+	if err != nil || notice == "" {
+		return err
+	}
+	p := *e.Policy
+	p.Intake.Paused = notice
+	e.Policy = &p
+	return nil
+}
+
+// rosterChanged reports whether the site names other members than there are.
+func (db *DB) rosterChanged(ctx context.Context) (bool, error) {
+	p, err := db.CurrentPolicy(ctx)
+	if errors.Is(err, disclosure.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	names, err := db.roster(ctx, db.pool, p)
+	if err != nil {
+		return false, err
+	}
+	var shown string
+	if err := db.pool.QueryRow(ctx, `SELECT roster FROM edition`).Scan(&shown); err != nil {
+		return false, fmt.Errorf("read the roster that is shown: %w", unavailable(err))
+	}
+	return shown != strings.Join(names, "\n"), nil
 }
 
 // upcoming are the newest sent pre-announcements of releases still to come,
@@ -280,6 +319,9 @@ func (db *DB) DocumentsDue(ctx context.Context, version string) (bool, error) {
 		db.Now(), version).Scan(&due)
 	if err != nil {
 		return false, fmt.Errorf("look for documents to render: %w", unavailable(err))
+	}
+	if !due {
+		return db.rosterChanged(ctx)
 	}
 	return due, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -191,6 +192,9 @@ type ReplyDraft struct {
 	Files  []disclosure.FileID // stored before with StoreFile
 	Letter string              // name of the template it was made from; empty: typed
 	Clear  bool                // a member decided that it may travel unencrypted; on record
+	// Safe: the text is the letter, word for word. It may go in clear where the
+	// policy names the letter as free of detail.
+	Safe bool
 }
 
 // Reply queues an answer: it leaves when disclosure.TakeBack is over and can be
@@ -215,7 +219,8 @@ func (db *DB) Reply(ctx context.Context, by disclosure.Caller, d ReplyDraft) err
 		if r == nil {
 			return disclosure.ErrNotFound
 		}
-		p, err := howItTravels(r, d.Clear)
+		clear := d.Clear || d.Safe
+		p, err := howItTravels(r, d, c.Policy)
 		if err != nil {
 			return err
 		}
@@ -234,14 +239,14 @@ func (db *DB) Reply(ctx context.Context, by disclosure.Caller, d ReplyDraft) err
 			return disclosure.Refuse("files", "Files of a reply have at most 8 MiB together.")
 		}
 		leaves := t.now.Add(disclosure.TakeBack)
-		added, err := t.addMessage(ctx, storedMessage{clear: d.Clear, Message: disclosure.Message{
+		added, err := t.addMessage(ctx, storedMessage{clear: clear, Message: disclosure.Message{
 			ID: d.ID, Case: d.Case, Lane: d.Lane, State: disclosure.MessageWaiting, At: t.now, LeavesAt: leaves,
 			Author: by.Name, Member: by.Member, Text: text, Files: d.Files, Letter: d.Letter, Protection: p,
 		}})
 		if err != nil || !added {
 			return err
 		}
-		if d.Clear && r.Mailbox == "" && len(r.Key) == 0 {
+		if clear && r.Mailbox == "" && len(r.Key) == 0 {
 			t.note("case.reply-in-clear", string(c.ID), nil)
 		}
 		t.note("case.reply", string(c.ID), nil)
@@ -255,18 +260,34 @@ func (db *DB) Reply(ctx context.Context, by disclosure.Caller, d ReplyDraft) err
 	})
 }
 
-// howItTravels: by mailbox, by encrypted mail, or in clear on record.
-func howItTravels(r *disclosure.Reporter, clear bool) (disclosure.Protection, error) {
+// howItTravels: by mailbox, by encrypted mail, or in clear as far as the
+// policy allows it: never, only letters that give nothing away, or after a
+// member was asked, on record.
+func howItTravels(r *disclosure.Reporter, d ReplyDraft, p *disclosure.Policy) (disclosure.Protection, error) {
+	var none disclosure.Protection
 	switch {
 	case !r.Reachable():
-		return disclosure.Protection{}, disclosure.Refuse("lane", "This reporter left no way to be answered.")
+		return none, disclosure.Refuse("lane", "This reporter left no way to be answered.")
 	case r.Mailbox != "" || len(r.Key) > 0:
 		return disclosure.Protection{Encryption: disclosure.ToCurrentKey, Signature: disclosure.SignedKnown, Integrity: disclosure.Whole}, nil
-	case !clear:
-		return disclosure.Protection{}, disclosure.Refuse("clear",
-			"We have no key of this reporter, so this would travel unencrypted. Ask for a key, or say that it may travel in clear.")
 	}
-	return disclosure.Protection{}, nil
+	mode := "never"
+	var safe []string
+	if p != nil {
+		mode, safe = p.Reporter.ClearMail, p.Reporter.Safe
+	}
+	const instead = "Ask for a key, or invite the reporter to a mailbox."
+	switch {
+	case mode == "never":
+		return none, disclosure.Refuse("clear", "We have no key of this reporter, and the policy lets nothing travel unencrypted. "+instead)
+	case d.Safe && len(d.Files) == 0 && slices.Contains(safe, d.Letter):
+		return none, nil
+	case mode == "safe":
+		return none, disclosure.Refuse("clear", "We have no key of this reporter, so this would travel unencrypted; the policy allows that for letters without detail alone, word for word. "+instead)
+	case !d.Clear:
+		return none, disclosure.Refuse("clear", "We have no key of this reporter, so this would travel unencrypted. "+instead+" Or say that it may travel in clear.")
+	}
+	return none, nil
 }
 
 // recordEvent writes one line of history that no rule of the case makes.

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/a-h/templ"
-
 	"postern/internal/disclosure"
 	"postern/internal/pgp"
 	"postern/internal/publish/feed"
@@ -86,7 +84,7 @@ func (s *site) frame(current string) ui.Gate {
 	}
 }
 
-func (s *site) page(path string, c templ.Component) error {
+func (s *site) page(path string, c ui.Component) error {
 	var b bytes.Buffer
 	if err := c.Render(context.Background(), &b); err != nil {
 		return fmt.Errorf("render %s: %w", path, err)
@@ -112,7 +110,7 @@ func Key(cert *pgp.Certificate, now time.Time) public.Key {
 
 func (s *site) pages() error {
 	p := s.e.Policy
-	if err := s.page(public.PathHome, public.Home(public.HomeView{Gate: s.frame(ui.NavHome), Policy: p, Key: Key(s.cert, s.e.At)})); err != nil {
+	if err := s.page(public.PathHome, public.Home(public.HomeView{Gate: s.frame(ui.NavHome), Policy: p, Roster: s.e.Roster, Key: Key(s.cert, s.e.At)})); err != nil {
 		return err
 	}
 	if err := s.page(public.PathUpcoming, public.Upcoming(public.UpcomingView{Gate: s.frame(ui.NavUpcoming), Items: s.e.Upcoming})); err != nil {

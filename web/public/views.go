@@ -22,6 +22,7 @@ type Key struct {
 type HomeView struct {
 	ui.Gate
 	Policy       *disclosure.Policy
+	Roster       []string // names of the members, where the policy wants them public
 	Key          Key
 	Applications bool // the policy takes applications to the private list
 }

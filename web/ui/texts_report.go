@@ -2,6 +2,7 @@ package ui
 
 // HomeTexts is the policy page..
 type HomeTexts struct {
+	Roster          string
 	Title           string
 	Short           string
 	ShortTell       string
@@ -178,6 +179,7 @@ type RequestTexts struct {
 }
 
 var englishHome = HomeTexts{
+	Roster:          "The members of the team",
 	Title:           "How to report a vulnerability in %s",
 	Short:           "In short",
 	ShortTell:       "Tell us privately, by the form or by mail to",
