@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/a-h/templ"
-
 	"postern/internal/disclosure"
 	"postern/internal/pgp"
 	"postern/internal/postgres/gatedb"
@@ -287,7 +285,7 @@ func (g *Gate) problem(err error) (server.Answer, bool) {
 
 var errTooMany = errors.New("too many requests")
 
-func (g *Gate) errorPage(_ *http.Request, a server.Answer) templ.Component {
+func (g *Gate) errorPage(_ *http.Request, a server.Answer) ui.Component {
 	if a.Status == http.StatusNotFound {
 		return public.NotFound(public.NotFoundView{Gate: g.frame("")})
 	}
