@@ -41,6 +41,7 @@ var expected = map[string]string{
 	"POST /cases/{n}/credit": "tr", "POST /cases/{n}/cve": "tr", "POST /cases/{n}/move": "tr", "POST /cases/{n}/reopen": "tr",
 	"POST /cases/{n}/restrict": "tr", "POST /cases/{n}/severity": "tr", "POST /cases/{n}/text": "tr", "POST /cases/{n}/title": "tr",
 	"POST /cases/{n}/track": "tr", "POST /cases/{n}/note": teamOf, "POST /cases/{n}/reply": "t", "POST /cases/{n}/take-back": "t",
+	"POST /cases/{n}/supply": "t", "POST /cases/{n}/try-again": "t",
 
 	"GET /releases": teamOf, "POST /releases": "r", "GET /releases/{release}": teamOf, "GET /releases/{release}/ledger": "ra",
 	"POST /releases/{release}/title": "r", "POST /releases/{release}/plan": "r", "POST /releases/{release}/add-case": "r",
@@ -77,6 +78,10 @@ var expected = map[string]string{
 // forbidden is for whom a form answers 403: they see the thing, and the rule
 // about it says no.
 var forbidden = map[string]string{"POST /cases/{n}/assign": "r"}
+
+// absent are routes whose object the house does not have (a message that could
+// not be mailed): who may and who may not get the same answer.
+var absent = map[string]bool{"POST /cases/{n}/try-again": true}
 
 // things are objects that exist, for the parts of patterns.
 type things struct {
@@ -221,7 +226,7 @@ func TestEveryRouteWithEveryRole(t *testing.T) {
 				}
 				continue
 			}
-			if problem := judge(a, may, want); problem != "" {
+			if problem := judge(a, may && !absent[route], want); problem != "" {
 				t.Errorf("%s as %s: %d to %q, %s\n%s", route, m.caller.Roles, a.code, a.location, problem, faultBox.FindString(a.body))
 			}
 			h.unlock()
