@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,6 +89,7 @@ type mailDoor struct {
 
 	mu       sync.Mutex
 	listener *smtp.Listener
+	addr     string // listened on; empty: not yet
 	domains  []string
 	closed   bool
 }
@@ -128,6 +130,9 @@ func (in *Instance) openMail(run context.Context) error {
 	if err := d.follow(run); err != nil {
 		return err
 	}
+	if in.MailAddr = in.MailListening(); in.MailAddr == "" && !strings.HasSuffix(c.MailAddr, ":0") {
+		in.MailAddr = c.MailAddr // soon, when a policy names a domain
+	}
 	in.running.Go(func() { d.run(run) })
 	return nil
 }
@@ -143,17 +148,33 @@ func (in *Instance) receive(channel disclosure.Channel) smtp.Receiver {
 	}
 }
 
+// MailListening is where mail is taken just now; empty before a policy is in
+// force that names a domain, and without a listener.
+func (in *Instance) MailListening() string {
+	if in.mail == nil {
+		return ""
+	}
+	in.mail.mu.Lock()
+	defer in.mail.mu.Unlock()
+	return in.mail.addr
+}
+
 // domainsEvery is how soon a changed list of domains is known to the listener.
 const domainsEvery = 5 * time.Second
 
+// domainsFirst is the same before there is a listener.
+const domainsFirst = 100 * time.Millisecond
+
 func (d *mailDoor) run(ctx context.Context) {
-	tick := time.NewTicker(domainsEvery)
-	defer tick.Stop()
 	for {
+		wait := domainsEvery
+		if d.in.MailListening() == "" {
+			wait = domainsFirst
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 		if err := d.follow(ctx); err != nil {
 			d.in.c.Log.Warn("the mail listener could not be started", "error", err)
@@ -172,7 +193,7 @@ func (d *mailDoor) follow(ctx context.Context) error {
 	}
 	conf := d.conf
 	if d.listener != nil {
-		conf.Addr = d.in.MailAddr // the same again, where a free port had been chosen
+		conf.Addr = d.addr // the same again, where a free port had been chosen
 		short, cancel := context.WithTimeout(ctx, 10*time.Second)
 		_ = d.listener.Shutdown(short)
 		cancel()
@@ -183,10 +204,7 @@ func (d *mailDoor) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.listener, d.domains = l, slices.Clone(domains)
-	if addr := l.Addr().String(); addr != d.in.MailAddr {
-		d.in.MailAddr = addr
-	}
+	d.listener, d.domains, d.addr = l, slices.Clone(domains), l.Addr().String()
 	return nil
 }
 

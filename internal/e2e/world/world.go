@@ -64,6 +64,8 @@ type Config struct {
 	Demo    bool   // with the sample data of package demo, its people, and an outbox
 	Outbox  bool   // mail is kept instead of sent to a sink
 	Running bool   // work runs by itself
+	// Change sets what the fields above do not, before the instance starts.
+	Change func(*instance.Config)
 }
 
 // Log keeps what was logged.
@@ -113,6 +115,9 @@ func New(t testing.TB, c Config) *World {
 			return err
 		}
 		return w.setup(ctx, db, c)
+	}
+	if c.Change != nil {
+		c.Change(&conf)
 	}
 	in, err := instance.Start(ctx, conf)
 	if err != nil {
