@@ -26,6 +26,9 @@ func (d *Desk) caseRoutes() {
 	}
 	d.form(at+"/"+pages.CaseNote, team, maxUpload, d.note)
 	d.form(at+"/"+pages.CaseReply, disclosure.Triager, maxUpload, d.reply)
+	d.form(at+"/"+pages.CaseInvite, disclosure.Triager, 0, d.inviteReporter)
+	d.form(at+"/"+pages.CaseMerge, disclosure.Triager, 0, d.merge)
+	d.form(at+"/"+pages.CaseSplit, disclosure.Triager, 0, d.split)
 	d.form(at+"/"+pages.CaseTakeBack, disclosure.Triager, 0, d.takeBack)
 	d.form(at+"/"+pages.CaseTryAgain, disclosure.Triager, 0, d.tryAgain)
 	d.form(at+"/"+pages.CaseSupply, disclosure.Triager, 0, d.supply)
@@ -46,6 +49,9 @@ func (d *Desk) caseRead(v *visit) error {
 		return err
 	}
 	view, err := d.caseView(v, c)
+	if err == nil {
+		err = d.related(v, c, &view)
+	}
 	if err != nil {
 		return err
 	}
@@ -98,6 +104,7 @@ func (d *Desk) caseSteps() map[string]caseChange {
 			return c.SetCredit(disclosure.ReporterID(get(v, pages.FieldReporter)), disclosure.CreditWish(get(v, pages.FieldCredit)),
 				get(v, pages.FieldCreditAs), v.by, now())
 		}},
+		pages.CaseKey: {"saved", d.reporterKey},
 		pages.CaseCVE: {"saved", func(v *visit, c *disclosure.Case) error {
 			if err := c.SetClass(get(v, pages.FieldClass), v.by, now()); err != nil {
 				return err
@@ -140,6 +147,9 @@ func (d *Desk) caseStep(do string, step caseChange) handler {
 		})
 		if err == nil {
 			d.c.Wake()
+			if do == pages.CaseClose {
+				return v.flash(d.afterClosing(v, c), step.done)
+			}
 			return v.flash(pages.CasePath(c.Number), step.done)
 		}
 		return d.caseAgain(v, c, err, func(view *pages.CaseView) { echo(v, do, view) })
@@ -157,6 +167,9 @@ func (d *Desk) caseAgain(v *visit, c *disclosure.Case, err error, keep func(*pag
 	}
 	view, err := d.caseView(v, c)
 	if err != nil {
+		return err
+	}
+	if err := d.related(v, c, &view); err != nil {
 		return err
 	}
 	view.Faults = list
@@ -214,6 +227,9 @@ func (d *Desk) closeCase(v *visit, c *disclosure.Case) error {
 		}
 		of = other.ID
 	}
+	if err := c.Cite(v.PostFormValue(pages.FieldCited), v.by); err != nil {
+		return err
+	}
 	return c.Close(disclosure.Verdict(v.PostFormValue(pages.FieldVerdict)), v.PostFormValue(pages.FieldWhy), of, v.by, d.c.DB.Now())
 }
 
@@ -258,7 +274,7 @@ func (d *Desk) readWritten(v *visit, c disclosure.CaseID) (written, error) {
 		if err := v.ParseForm(); err != nil {
 			return in, err
 		}
-		for _, name := range []string{pages.FieldText, pages.FieldLane, pages.FieldLaneID, pages.FieldClear} {
+		for _, name := range []string{pages.FieldText, pages.FieldLane, pages.FieldLaneID, pages.FieldClear, pages.FieldLetter} {
 			in.set(name, v.PostFormValue(name))
 		}
 		return in, nil
@@ -300,6 +316,8 @@ func (in *written) set(name, value string) {
 		in.lane = value
 	case pages.FieldLaneID:
 		in.laneID = value
+	case pages.FieldLetter:
+		in.letter = value
 	case pages.FieldClear:
 		in.clear = value == "yes"
 	}
@@ -336,7 +354,7 @@ func (d *Desk) reply(v *visit) error {
 	}
 	lane := disclosure.Lane{Kind: disclosure.LaneKind(in.lane), ID: in.laneID}
 	err = d.c.DB.Reply(v.Context(), v.by, postgres.ReplyDraft{ID: disclosure.MessageID(disclosure.NewID()), Case: c.ID, Lane: lane,
-		Text: in.text, Files: in.files, Clear: in.clear})
+		Text: in.text, Files: in.files, Clear: in.clear, Letter: in.letter, Safe: d.wordForWord(v, c, in)})
 	if err == nil {
 		d.c.Wake()
 		return v.flash(pages.CaseLane(c.Number, lane), "replying")

@@ -48,6 +48,9 @@ func (d *Desk) caseView(v *visit, c *disclosure.Case) (pages.CaseView, error) {
 		}
 	}
 	view.Lanes = lanes(c, thread, v.by)
+	if err := d.ways(v, c, &view); err != nil {
+		return view, err
+	}
 	view.Steps, view.NextStep = caseArrows(c, v.by)
 	view.CanSee = canSee(c, view.Members)
 	view.Waits = waits(thread)
@@ -74,7 +77,6 @@ func lanes(c *disclosure.Case, thread []disclosure.Message, by disclosure.Caller
 	all := []pages.LaneView{{Lane: disclosure.Lane{Kind: disclosure.LaneTeam}, Reader: "the team"}}
 	for _, r := range c.Reporters {
 		lane := pages.LaneView{Lane: disclosure.Lane{Kind: disclosure.LaneReporter, ID: string(r.ID)}, Reader: r.Label()}
-		lane.Way, lane.NoWay = way(r)
 		all = append(all, lane)
 	}
 	for _, m := range thread {
@@ -87,19 +89,6 @@ func lanes(c *disclosure.Case, thread []disclosure.Message, by disclosure.Caller
 		all[i].Count++
 	}
 	return all
-}
-
-// way is how an answer to a reporter travels.
-func way(r disclosure.Reporter) (pages.Way, string) {
-	switch {
-	case r.Mailbox != "":
-		return pages.WayMailbox, ""
-	case r.Address == "":
-		return pages.WayNone, "This reporter left no way to be answered."
-	case len(r.Key) > 0:
-		return pages.WayEncrypted, ""
-	}
-	return pages.WayNone, "We have no key of this reporter, and mail to them would travel unencrypted. Ask for a key by other means."
 }
 
 func messageView(c *disclosure.Case, m disclosure.Message, reader string, by disclosure.Caller) pages.MessageView {

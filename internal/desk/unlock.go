@@ -111,6 +111,10 @@ func (d *Desk) lock(v *visit) error {
 
 // flashes are the sentences a page may say once after a form was done.
 var flashes = map[string]string{
+	"merged":       "Merged. Each reporter keeps a lane of their own here.",
+	"split":        "Split off again.",
+	"paused":       "Intake is paused; the notice is public. Mail is taken in order all the same.",
+	"resumed":      "Intake is open again.",
 	"unlocked":     "The vault is unlocked. Sign in to go on.",
 	"acknowledged": "Acknowledged. The promise of a first answer is kept.",
 	"assigned":     "The owner is set.",

@@ -26,6 +26,9 @@ const (
 	FieldVerdict  = "verdict"
 	FieldWhy      = "verdict_note"
 	FieldOf       = "duplicate_of"
+	FieldCited    = "cited"  // the page of the documentation a verdict rests on
+	FieldCanned   = "canned" // name of one of the policy's reasons
+	FieldLetter   = "letter" // name of the letter an answer began from
 	FieldTitle    = "title"
 	FieldLevel    = "level"
 	FieldVector   = "vector"

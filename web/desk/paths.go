@@ -51,6 +51,10 @@ const (
 	CaseNote        = "note"        // text, files
 	CaseReply       = "reply"       // lane (kind), lane_id, text, files
 	CaseTakeBack    = "take-back"   // message
+	CaseInvite      = "invite"      // reporter: mails the link by which they make a mailbox
+	CaseKey         = "key"         // version, reporter, key (armored)
+	CaseMerge       = "merge"       // duplicate_of (number): this case becomes part of that one
+	CaseSplit       = "split"       // duplicate_of (number): undoes it, from either page
 	CaseTryAgain    = "try-again"   // message
 	CaseSupply      = "supply"      // message, text
 	CaseTitle       = "title"       // version, title

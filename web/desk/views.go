@@ -97,13 +97,19 @@ const (
 
 // LaneView is one lane of a case page.
 type LaneView struct {
-	Lane     disclosure.Lane
-	Reader   string // who reads what is sent here: a name, an address, "the reporter"
-	Way      Way
-	NoWay    string // why nothing can be sent
-	Draft    string // what was typed and not taken
-	Messages []MessageView
-	Count    int
+	Lane   disclosure.Lane
+	Reader string // who reads what is sent here: a name, an address, "the reporter"
+	Way    Way
+	NoWay  string // why nothing can be sent
+	Draft  string // what was typed and not taken, or a letter filled in
+
+	Letter      string      // the letter Draft was filled from; empty: typed
+	Letters     []ui.Option // letters to begin from
+	Unencrypted bool        // mail to this reader would travel in clear
+	Safe        bool        // Letter may go in clear, word for word
+	Offers      bool        // a key can be asked for, and a mailbox offered
+	Messages    []MessageView
+	Count       int
 }
 
 // MessageView is one entry of a lane.
@@ -138,6 +144,30 @@ type CaseView struct {
 	Refresh string
 	// ReadOnly: this caller may look, but change nothing.
 	ReadOnly bool
+
+	Likely     []LikelyCase
+	Earlier    []EarlierCase
+	MergedInto int         // number; 0: it is not merged
+	MergedHere []int       // numbers of cases that are part of this one
+	Reasons    []ui.Option // canned reasons of the policy; value: name
+}
+
+// LikelyCase is an open case that may be the same.
+type LikelyCase struct {
+	Number int
+	Title  string
+	Why    []string // words they have in common
+}
+
+// EarlierCase is another case of the same sender, or of the same bytes.
+type EarlierCase struct {
+	Number   int
+	Title    string
+	State    disclosure.CaseState
+	Verdict  disclosure.Verdict
+	Received time.Time
+	Same     bool   // the very same bytes came
+	Who      string // of this case's reporters, who sent it; empty: the bytes alone are the same
 }
 
 // CaseStep is one arrow of the case's life, or another single button.

@@ -201,6 +201,44 @@ type CaseTexts struct {
 	Received             string
 	Channel              string
 	AddTo                string
+	Letters              map[string]string
+	LetterFrom           string
+	LetterFill           string
+	LetterClosed         string
+	DraftKept            string
+	ClearWarning         string
+	ClearLetter          string
+	ClearOnRecord        string
+	NoWayAtAll           string
+	NoWayNever           string
+	NoWaySafe            string
+	AskKey               string
+	InviteMailbox        string
+	OffersText           string
+	GiveKey              string
+	GiveKeyField         string
+	GiveKeyHint          string
+	GiveKeyButton        string
+	Related              string
+	Likely               string
+	LikelyWhy            string
+	Earlier              string
+	EarlierSame          string
+	EarlierWho           string
+	Merge                string
+	MergeText            string
+	MergeOf              string
+	MergeButton          string
+	MergedInto           string
+	MergedHere           string
+	SplitOff             string
+	SplitOther           string
+	Withdrew             string
+	WithdrewText         string
+	CloseCited           string
+	CloseCitedHint       string
+	CloseReason          string
+	CitedAs              string
 }
 
 var englishSignIn = SignInTexts{
@@ -265,6 +303,47 @@ var englishInbox = InboxTexts{
 }
 
 var englishCase = CaseTexts{
+	LetterFrom:     "Begin from a letter",
+	LetterFill:     "Fill it in",
+	LetterClosed:   "why it is closed: %s",
+	DraftKept:      "What you typed, to copy",
+	ClearWarning:   "This will travel unencrypted: we have no key of this reporter.",
+	ClearLetter:    "This letter goes unencrypted as it stands: it gives nothing away. Once changed, it does not.",
+	ClearOnRecord:  "Send it unencrypted. This is kept on record.",
+	NoWayAtAll:     "This reporter left no way to be answered.",
+	NoWayNever:     "We have no key of this reporter, and the policy lets nothing travel unencrypted. Enter a key that you got by other means.",
+	NoWaySafe:      "What you write would travel unencrypted, and the policy does not allow that. Begin from a letter that gives nothing away, ask for a key, or invite the reporter to a mailbox.",
+	AskKey:         "Ask for a key",
+	InviteMailbox:  "Invite to a mailbox",
+	OffersText:     "The invitation goes out in clear and says nothing of the report. Its link works once; the code is made at the reporter’s side.",
+	GiveKey:        "Enter a key of this reporter",
+	GiveKeyField:   "Armored public key",
+	GiveKeyHint:    "Compare the fingerprint with them by another way first. From then on they are never written to in clear.",
+	GiveKeyButton:  "Use this key",
+	Related:        "Related",
+	Likely:         "Likely the same",
+	LikelyWhy:      "In common: %s",
+	Earlier:        "Came before",
+	EarlierSame:    "The very same bytes came.",
+	EarlierWho:     "Also from %s.",
+	Merge:          "Merge into another case",
+	MergeText:      "This case closes as its duplicate. Each reporter keeps thread, mailbox, credit and time, and sees nothing of the others. It can be undone.",
+	MergeOf:        "Number of the other case",
+	MergeButton:    "Merge",
+	MergedInto:     "Merged into #%d. Its reporters and what they say are there.",
+	MergedHere:     "#%d was merged into this case.",
+	SplitOff:       "Split it off again",
+	SplitOther:     "Split #%d off again",
+	Withdrew:       "%s withdrew the report.",
+	WithdrewText:   "Nothing is closed by it: the flaw may be real. Close the case as withdrawn, or go on.",
+	CloseCited:     "Page of the documentation",
+	CloseCitedHint: "What the verdict rests on; the reporter is told it.",
+	CloseReason:    "Reason, in the policy’s words",
+	CitedAs:        "documented at %s",
+	Letters: map[string]string{
+		"acknowledgment": "we have read it", "need-more": "a question", "accepted": "accepted", "patch-check": "please check the patch",
+		"planned-date": "the planned date", "ask-key": "may we have a key?",
+	},
 	Title:                "Case",
 	Untitled:             "Not titled yet",
 	Lanes:                "Lanes",
