@@ -124,7 +124,8 @@ func (db *DB) updateDelivery(ctx context.Context, by disclosure.Caller, id discl
 		if err != nil {
 			return err
 		}
-		_, err = t.Exec(ctx, `UPDATE delivery SET state = $2, worker = NULL, until = NULL, next_at = $3, updated = $4, answered = $5, sealed = $6
+		_, err = t.Exec(ctx, `UPDATE delivery SET state = $2, worker = NULL, until = NULL, next_at = $3,
+				updated = CASE WHEN state = $2 THEN updated ELSE $4 END, answered = $5, sealed = $6
 			WHERE id = $1`, id, d.State, orNull(d.NextAt), t.now, orNull(d.Answered), sealed)
 		if err != nil {
 			return fmt.Errorf("save delivery %s: %w", id, err)
