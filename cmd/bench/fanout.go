@@ -49,7 +49,6 @@ func (b *bench) fanOut(ctx context.Context) error {
 	}
 	defer loop.close()
 	var ours, theirs, bare, read costs
-	var left postgresRows
 	for round := range b.rounds {
 		run := func(to *costs, once func(context.Context) (cost, error)) error {
 			c, err := once(ctx)
@@ -74,7 +73,8 @@ func (b *bench) fanOut(ctx context.Context) error {
 			return fmt.Errorf("bare cryptography: %w", err)
 		}
 	}
-	if left, err = f.rows(ctx); err != nil {
+	left, err := f.rows(ctx)
+	if err != nil {
 		return err
 	}
 	t := &table{}

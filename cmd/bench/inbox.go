@@ -40,7 +40,11 @@ func (b *bench) inbox(ctx context.Context) error {
 	pages, bare := make([][]time.Duration, len(sizes)), make([][]time.Duration, len(sizes))
 	for round := range b.rounds + 1 { // the first warms up
 		for i, o := range worlds {
-			page, err := timed(visits, func() error { return o.page() })
+			var page []time.Duration
+			err := b.profiled("inbox", func() (err error) {
+				page, err = timed(visits, o.page)
+				return err
+			})
 			if err != nil {
 				return err
 			}

@@ -22,8 +22,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"postern/internal/postgres/embedded"
 )
 
 // longest bounds a whole run.
@@ -40,10 +38,12 @@ type bench struct {
 	missed  int
 }
 
-var measurements = []struct {
+type measurement struct {
 	name string
 	run  func(*bench, context.Context) error
-}{
+}
+
+var measurements = []measurement{
 	{"fanout", (*bench).fanOut},
 	{"intake", (*bench).intake},
 	{"inbox", (*bench).inbox},
@@ -81,21 +81,12 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		names = strings.Split(only, ",")
 	}
 	for _, n := range names {
-		if !slices.ContainsFunc(measurements, func(m struct {
-			name string
-			run  func(*bench, context.Context) error
-		}) bool {
-			return m.name == n
-		}) {
+		if !slices.ContainsFunc(measurements, func(m measurement) bool { return m.name == n }) {
 			return fmt.Errorf("no measurement is called %q", n)
 		}
 	}
 	fmt.Printf("%s, %d CPUs, %s\n", runtime.Version(), runtime.NumCPU(), time.Now().UTC().Format("2006-01-02 15:04 UTC"))
-	b.pg, err = startCluster(ctx)
-	if errors.Is(err, embedded.ErrNotInstalled) {
-		return err
-	}
-	if err != nil {
+	if b.pg, err = startCluster(ctx); err != nil {
 		return fmt.Errorf("start a cluster: %w", err)
 	}
 	defer b.pg.stop()

@@ -24,11 +24,10 @@ type cost struct {
 // stopwatch begins a measurement; extra are processes that are neither our
 // children nor PostgreSQL, such as an agent that put itself into the background.
 type stopwatch struct {
-	began    time.Time
-	cpu, pg  time.Duration
-	cluster  *cluster
-	extra    []int
-	children bool
+	began   time.Time
+	cpu, pg time.Duration
+	cluster *cluster
+	extra   []int
 }
 
 func (b *bench) begin(extra ...int) stopwatch {
