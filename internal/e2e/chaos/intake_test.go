@@ -76,13 +76,20 @@ func newOwnCluster(t *testing.T) *ownCluster {
 	return c
 }
 
+// start waits for what a crash has left: sessions of the dead server hold its
+// lock until they notice.
 func (c *ownCluster) start() {
 	c.t.Helper()
-	cluster, err := embedded.Start(context.Background(), c.conf)
-	if err != nil {
-		c.t.Fatalf("start PostgreSQL: %v", err)
+	var last error
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		cluster, err := embedded.Start(context.Background(), c.conf)
+		if err == nil {
+			c.Cluster = cluster
+			return
+		}
+		last = err
 	}
-	c.Cluster = cluster
+	c.t.Fatalf("start PostgreSQL: %v", last)
 }
 
 // crash kills the whole server with a signal, and starts it again.
