@@ -216,6 +216,12 @@ func (s *sender) one(ctx context.Context, c claim) (next *claim, err error) {
 		s.rollback(store)
 		return s.claimFirst(ctx)
 	}
+	if st.reporter != "" {
+		if st.now, err = s.reporterNow(ctx, st.reporter); err != nil {
+			s.rollback(store)
+			return nil, err
+		}
+	}
 	if st.stamp != s.stamp { // the notice was stored anew: judge by what is stored now
 		if err := s.load(ctx); err != nil {
 			s.rollback(store)
@@ -303,28 +309,44 @@ func (s *sender) begin(ctx context.Context, c claim) (st state, err error) {
 	}
 	if reporter != nil {
 		st.reporter = disclosure.ReporterID(*reporter)
-		st.now, err = s.db.reporterNow(ctx, s.release, st.reporter)
 	}
-	return st, err
+	return st, nil
 }
 
 // reporterNow is a reporter of the release as mail reaches them now; nil when
-// it does not any more.
-func (db *DB) reporterNow(ctx context.Context, release disclosure.ReleaseID, id disclosure.ReporterID) (*disclosure.Recipient, error) {
-	var found *disclosure.Recipient
-	err := db.read(ctx, disclosure.System("deliveries"), func(t *tx) error {
-		lr, err := t.loadRelease(ctx, release, forShow)
-		if err != nil {
-			return err
+// it does not any more. It reads on the sender's own connection: whoever waits
+// for this mail may hold the last one of the pool.
+func (s *sender) reporterNow(ctx context.Context, id disclosure.ReporterID) (*disclosure.Recipient, error) {
+	t := &tx{Tx: connTx{conn: s.conn}, db: s.db, by: disclosure.System("deliveries"), now: s.now(),
+		keys: map[string]vault.Key{}, was: map[disclosure.CaseID]caseBefore{}}
+	lr, err := t.loadRelease(ctx, s.release, forShow)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range reporterRecipients(lr.Release) {
+		if r.Reporter == id {
+			return &r, nil
 		}
-		for _, r := range reporterRecipients(lr.Release) {
-			if r.Reporter == id {
-				found = &r
-			}
-		}
-		return nil
-	})
-	return found, err
+	}
+	return nil, nil
+}
+
+// connTx lets what reads in a transaction read in one that was begun by hand.
+type connTx struct {
+	pgx.Tx // nil: nothing else of a transaction is offered
+	conn   *pgxpool.Conn
+}
+
+func (c connTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return c.conn.Query(ctx, sql, args...)
+}
+
+func (c connTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	return c.conn.QueryRow(ctx, sql, args...)
+}
+
+func (c connTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	return c.conn.SendBatch(ctx, b)
 }
 
 func (s *sender) place(id disclosure.DeliveryID) vault.AAD {

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"postern/internal/disclosure"
 )
@@ -404,4 +407,42 @@ func TestGivingUpWaitingStops(t *testing.T) {
 	if tally := w.tally(id); tally[disclosure.Delivered] != 3 {
 		t.Errorf("tally after resuming = %v; want 3 sent", tally)
 	}
+}
+
+// TestDeliverNeedsNoSecondConnection: a mail to a reporter leaves while every
+// connection of the pool is taken by those who wait for it.
+func TestDeliverNeedsNoSecondConnection(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.ApplyPolicy(t.Context(), w.admin, []byte(strings.Replace(testPolicy, `"ClearMail"`, `"ToldDate": "with_first_notice", "ClearMail"`, 1)))
+	w.must(err)
+	id := w.notice(w.scheduled(), disclosure.ToReporters).ID
+	w.approve(id)
+	w.must(w.StartSending(t.Context(), w.rel, id, nil))
+	var taken []*pgxpool.Conn
+	for range w.pool.Config().MaxConns {
+		c, err := w.pool.Acquire(t.Context())
+		w.must(err)
+		taken = append(taken, c)
+	}
+	sent := make(chan string, 1)
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.Deliver(t.Context(), id, w.Now, func(ctx context.Context, o disclosure.Outgoing) disclosure.Outcome {
+			sent <- o.Recipient.Address
+			return accept(ctx, o)
+		})
+		done <- err
+	}()
+	select {
+	case to := <-sent:
+		if to != "finn@example.org" {
+			t.Errorf("the mail went to %s, want finn@example.org", to)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("no mail left while the pool was taken")
+	}
+	for _, c := range taken {
+		c.Release()
+	}
+	w.must(<-done)
 }
