@@ -119,6 +119,7 @@ func (d *Desk) routes() {
 	d.logRoutes()
 	d.healthRoutes()
 	d.policyRoutes()
+	d.intakeRoutes()
 	d.vaultRoutes()
 	d.outboxRoutes()
 	d.demoRoutes()
@@ -228,7 +229,10 @@ func (d *Desk) frame(v *visit, current string) ui.Desk {
 	}
 	if p, err := d.c.DB.CurrentPolicy(v.Context()); err == nil {
 		f.Project, f.Contact, f.T = p.Project, p.Contact.Address, ui.Language(p.Project.Language)
-		if p.Intake.Paused != "" {
+		paused, err := d.c.DB.Paused(v.Context())
+		if err == nil && paused != "" {
+			f.Strips = append(f.Strips, ui.Strip{Kind: ui.StripPaused, Reason: paused, Href: pages.PathPolicy})
+		} else if p.Intake.Paused != "" {
 			f.Strips = append(f.Strips, ui.Strip{Kind: ui.StripPaused, Reason: p.Intake.Paused, Href: pages.PathPolicy})
 		}
 	}

@@ -44,6 +44,9 @@ func (d *Desk) membersView(v *visit) (pages.MembersView, error) {
 	if err != nil {
 		return view, err
 	}
+	if view.Recipient, err = d.recipientView(v); err != nil {
+		return view, err
+	}
 	seen, err := d.c.DB.LastSeen(v.Context(), v.by)
 	if err != nil {
 		return view, err

@@ -34,6 +34,9 @@ func (d *Desk) policyView(v *visit) (pages.PolicyView, error) {
 		p := versions[0]
 		view.Version, view.Since, view.By, view.Text = p.Version, p.Applied, p.By, p.TOML
 	}
+	if view.Paused, err = d.c.DB.Paused(v.Context()); err != nil {
+		return view, err
+	}
 	for _, name := range policy.PresetNames {
 		view.Presets = append(view.Presets, ui.Option{Value: name, Label: name})
 	}

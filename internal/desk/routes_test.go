@@ -41,6 +41,8 @@ var expected = map[string]string{
 	"POST /cases/{n}/credit": "tr", "POST /cases/{n}/cve": "tr", "POST /cases/{n}/move": "tr", "POST /cases/{n}/reopen": "tr",
 	"POST /cases/{n}/restrict": "tr", "POST /cases/{n}/severity": "tr", "POST /cases/{n}/text": "tr", "POST /cases/{n}/title": "tr",
 	"POST /cases/{n}/track": "tr", "POST /cases/{n}/note": teamOf, "POST /cases/{n}/reply": "t", "POST /cases/{n}/take-back": "t",
+	"POST /cases/{n}/invite": "t", "POST /cases/{n}/key": "tr", "POST /cases/{n}/merge": "t", "POST /cases/{n}/split": "t",
+	"POST /policy/pause": "a", "POST /members/recipient": "ta",
 	"POST /cases/{n}/supply": "t", "POST /cases/{n}/try-again": "t",
 
 	"GET /releases": teamOf, "POST /releases": "r", "GET /releases/{release}": teamOf, "GET /releases/{release}/ledger": "ra",
@@ -77,7 +79,7 @@ var expected = map[string]string{
 
 // forbidden is for whom a form answers 403: they see the thing, and the rule
 // about it says no.
-var forbidden = map[string]string{"POST /cases/{n}/assign": "r"}
+var forbidden = map[string]string{"POST /cases/{n}/assign": "r", "POST /members/recipient": "t"}
 
 // absent are routes whose object the house does not have (a message that could
 // not be mailed): who may and who may not get the same answer.

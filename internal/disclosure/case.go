@@ -74,6 +74,16 @@ func (v Verdict) Words() string {
 	return string(v)
 }
 
+// Rejects reports whether the verdict tells the reporter no. To be asked to
+// file publicly is none, nor is what was fixed, known or taken back.
+func (v Verdict) Rejects() bool {
+	switch v {
+	case NotVulnerability, OutOfScope, ThirdParty, Unsupported, Spam:
+		return true
+	}
+	return false
+}
+
 // Effect is what a case means for one series.
 type Effect string
 

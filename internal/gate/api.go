@@ -369,11 +369,11 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 	}
 	box := code.Mailbox(s.instance)
 	out := struct {
-		Added *apiAdded `json:"added,omitempty"`
-		Items []apiItem `json:"items"`
-		Found bool      `json:"found"`
-		Note  string    `json:"note,omitempty"`
-	}{Items: []apiItem{}}
+		Added *apiAdded                `json:"added,omitempty"`
+		Items []disclosure.MailboxItem `json:"items"`
+		Found bool                     `json:"found"`
+		Note  string                   `json:"note,omitempty"`
+	}{Items: []disclosure.MailboxItem{}}
 	if strings.TrimSpace(ask.Text) != "" {
 		a, err := s.apiAddition(ask.Text)
 		if err != nil {
@@ -396,9 +396,7 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 	if !out.Found {
 		out.Note = "Nothing has been read yet, or there is no such code."
 	}
-	for _, it := range items {
-		out.Items = append(out.Items, apiItem{it.Kind, it.At, it.Text, it.Status, it.Planned, it.Size, it.SHA256, it.Files})
-	}
+	out.Items = append(out.Items, items...)
 	b, err := json.Marshal(out)
 	if err != nil {
 		return fmt.Errorf("write the mailbox: %w", err)
@@ -450,17 +448,6 @@ func (s *set) apiAddition(text string) (addition, error) {
 type apiAdded struct {
 	SHA256   string    `json:"sha256"`
 	Received time.Time `json:"received_at"`
-}
-
-type apiItem struct {
-	Kind    disclosure.MailboxItemKind `json:"kind"`
-	At      time.Time                  `json:"at"`
-	Text    string                     `json:"text,omitempty"`
-	Status  disclosure.CaseState       `json:"status,omitempty"`
-	Planned time.Time                  `json:"planned,omitzero"`
-	Size    int64                      `json:"size,omitempty"`
-	SHA256  string                     `json:"sha256,omitempty"`
-	Files   []disclosure.MailboxFile   `json:"files,omitempty"`
 }
 
 func hexSum(b []byte) string {

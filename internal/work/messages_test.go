@@ -96,6 +96,7 @@ func TestNeverInClearByItself(t *testing.T) {
 	if !errors.As(err, &refused) {
 		t.Errorf("Reply without key and decision gives %v, want a refusal", err)
 	}
+	h.policy(`clear_mail = "safe"`, `clear_mail = "ask"`)
 	m := h.answer(id, "We have your report and will answer.", true)
 	if got := h.state(id, m); got != disclosure.MessageOut {
 		t.Fatalf("the reply is %s, want out", got)

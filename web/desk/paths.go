@@ -25,10 +25,12 @@ const (
 	PathLog          = "/log"     // GET ?actor= &kind= &about= &before=
 	PathHealth       = "/health"
 	PathAccount      = "/account"
-	PathPolicy       = "/policy"    // GET; POST policy (text), do = check | apply
-	PathVault        = "/vault"     // GET; POST /vault/add: holder, passphrase, passphrase_again; /vault/remove: slot
-	PathHeld         = "/held"      // GET; POST /held/release: typed
-	PathDemoTime     = "/demo/time" // POST step = 1h | 1d | 7d, or to
+	PathPolicy       = "/policy"            // GET; POST policy (text), do = check | apply
+	PathPause        = "/policy/pause"      // POST notice, do = pause | resume
+	PathRecipient    = "/members/recipient" // POST recipient, delegate, away_from, away_until
+	PathVault        = "/vault"             // GET; POST /vault/add: holder, passphrase, passphrase_again; /vault/remove: slot
+	PathHeld         = "/held"              // GET; POST /held/release: typed
+	PathDemoTime     = "/demo/time"         // POST step = 1h | 1d | 7d, or to
 )
 
 // PathCasePattern is the route of a case and, with more behind it, of its parts.

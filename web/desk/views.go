@@ -479,6 +479,17 @@ type MembersView struct {
 	Link     string // the one-time link just made; shown once
 	LinkFor  string
 	LinkEnds time.Time
+
+	Recipient *RecipientView // nil: the policy tells everybody who wants to be told
+}
+
+// RecipientView is the one person whom new reports go to.
+type RecipientView struct {
+	Member, Delegate string // ids
+	From, Until      string // as typed, in the member's zone
+	Members          []ui.Option
+	Now              string // who it is now; empty: nobody, so everybody is told
+	CanSet           bool
 }
 
 // MemberRow is one member.
@@ -590,6 +601,7 @@ type PolicyView struct {
 	Checked  bool   // it was checked and has no faults; Changes say what applying it does
 	Changes  []string
 	CanApply bool
+	Paused   string // public notice while intake is paused; empty: open
 	Presets  []ui.Option
 }
 

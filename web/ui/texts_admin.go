@@ -2,59 +2,76 @@ package ui
 
 // MemberTexts is members and the member's own page..
 type MemberTexts struct {
-	SigningRemove string
-	SigningButton string
-	SigningAdd    string
-	Signing       string
-	PasswordSave  string
-	PasswordNow   string
-	Password      string
-	Title         string
-	Name          string
-	Address       string
-	Roles         string
-	Seen          string
-	State         string
-	Active        string
-	Disabled      string
-	Invited       string
-	You           string
-	Invite        string
-	InviteText    string
-	InviteButton  string
-	Link          string
-	LinkText      string
-	RolesButton   string
-	Disable       string
-	Enable        string
-	Reset         string
-	Change        string
-	RoleTriager   string
-	RoleReleaser  string
-	RoleAdmin     string
-	RoleAuditor   string
-	Account       string
-	Zone          string
-	ZoneHint      string
-	ZoneButton    string
-	Key           string
-	KeyText       string
-	KeyNone       string
-	KeyField      string
-	KeyButton     string
-	Alerts        string
-	AlertsButton  string
-	Sessions      string
-	SessionSince  string
-	SessionSeen   string
-	SessionAgent  string
-	SessionThis   string
-	SessionEnd    string
-	NoKey         string
+	Recipient         string
+	RecipientNow      string
+	RecipientNobody   string
+	RecipientText     string
+	RecipientChange   string
+	RecipientWho      string
+	RecipientNone     string
+	RecipientDelegate string
+	RecipientFrom     string
+	RecipientUntil    string
+	RecipientButton   string
+	SigningRemove     string
+	SigningButton     string
+	SigningAdd        string
+	Signing           string
+	PasswordSave      string
+	PasswordNow       string
+	Password          string
+	Title             string
+	Name              string
+	Address           string
+	Roles             string
+	Seen              string
+	State             string
+	Active            string
+	Disabled          string
+	Invited           string
+	You               string
+	Invite            string
+	InviteText        string
+	InviteButton      string
+	Link              string
+	LinkText          string
+	RolesButton       string
+	Disable           string
+	Enable            string
+	Reset             string
+	Change            string
+	RoleTriager       string
+	RoleReleaser      string
+	RoleAdmin         string
+	RoleAuditor       string
+	Account           string
+	Zone              string
+	ZoneHint          string
+	ZoneButton        string
+	Key               string
+	KeyText           string
+	KeyNone           string
+	KeyField          string
+	KeyButton         string
+	Alerts            string
+	AlertsButton      string
+	Sessions          string
+	SessionSince      string
+	SessionSeen       string
+	SessionAgent      string
+	SessionThis       string
+	SessionEnd        string
+	NoKey             string
 }
 
 // AdminTexts is log, health, policy and vault..
 type AdminTexts struct {
+	Pause             string
+	PauseText         string
+	PauseNow          string
+	PauseNotice       string
+	PauseButton       string
+	PauseEnd          string
 	Log               string
 	LogActor          string
 	LogKind           string
@@ -110,58 +127,75 @@ type AdminTexts struct {
 }
 
 var englishMember = MemberTexts{
-	SigningRemove: "Take the signing key back",
-	SigningButton: "Register it",
-	SigningAdd:    "Certificate that notices are signed with (armored OpenPGP public key)",
-	Signing:       "Signs notices with",
-	PasswordSave:  "Change the password",
-	PasswordNow:   "Your password now",
-	Password:      "Password",
-	Title:         "Members",
-	Name:          "Name",
-	Address:       "Mail address",
-	Roles:         "Roles",
-	Seen:          "Last seen",
-	State:         "State",
-	Active:        "active",
-	Disabled:      "disabled",
-	Invited:       "invited",
-	You:           "you",
-	Invite:        "Invite a member",
-	InviteText:    "A link is made, valid once. Hand it over yourself.",
-	InviteButton:  "Make an invitation",
-	Link:          "One-time link for %s",
-	LinkText:      "Shown once. It ends",
-	RolesButton:   "Save the roles",
-	Disable:       "Disable",
-	Enable:        "Enable again",
-	Reset:         "Reset password and second factor",
-	Change:        "Change",
-	RoleTriager:   "triager: opens cases, answers, decides",
-	RoleReleaser:  "releaser: may sign, send and publish",
-	RoleAdmin:     "admin: members, policy, keys, distributors",
-	RoleAuditor:   "auditor: the log, not the cases",
-	Account:       "Account",
-	Zone:          "Time zone",
-	ZoneHint:      "IANA name, for example Europe/Vienna. Times are shown in UTC and in your zone.",
-	ZoneButton:    "Save the zone",
-	Key:           "Your key",
-	KeyText:       "Notifications to you are encrypted to it. They hold an id and a link, nothing else.",
-	KeyNone:       "No key: notifications come in clear text.",
-	KeyField:      "Armored OpenPGP public key",
-	KeyButton:     "Save the key",
-	Alerts:        "Mail me about",
-	AlertsButton:  "Save",
-	Sessions:      "Where you are signed in",
-	SessionSince:  "Since",
-	SessionSeen:   "Last seen",
-	SessionAgent:  "Browser",
-	SessionThis:   "this one",
-	SessionEnd:    "Sign it out",
-	NoKey:         "none",
+	Recipient:         "Whom new reports go to",
+	RecipientNow:      "Now: %s.",
+	RecipientNobody:   "Nobody is named, so everybody who wants to be told is.",
+	RecipientText:     "The promises run on whoever it is.",
+	RecipientChange:   "Name somebody, or an absence",
+	RecipientWho:      "Person",
+	RecipientNone:     "nobody",
+	RecipientDelegate: "Stands in",
+	RecipientFrom:     "Absent from",
+	RecipientUntil:    "Until",
+	RecipientButton:   "Save",
+	SigningRemove:     "Take the signing key back",
+	SigningButton:     "Register it",
+	SigningAdd:        "Certificate that notices are signed with (armored OpenPGP public key)",
+	Signing:           "Signs notices with",
+	PasswordSave:      "Change the password",
+	PasswordNow:       "Your password now",
+	Password:          "Password",
+	Title:             "Members",
+	Name:              "Name",
+	Address:           "Mail address",
+	Roles:             "Roles",
+	Seen:              "Last seen",
+	State:             "State",
+	Active:            "active",
+	Disabled:          "disabled",
+	Invited:           "invited",
+	You:               "you",
+	Invite:            "Invite a member",
+	InviteText:        "A link is made, valid once. Hand it over yourself.",
+	InviteButton:      "Make an invitation",
+	Link:              "One-time link for %s",
+	LinkText:          "Shown once. It ends",
+	RolesButton:       "Save the roles",
+	Disable:           "Disable",
+	Enable:            "Enable again",
+	Reset:             "Reset password and second factor",
+	Change:            "Change",
+	RoleTriager:       "triager: opens cases, answers, decides",
+	RoleReleaser:      "releaser: may sign, send and publish",
+	RoleAdmin:         "admin: members, policy, keys, distributors",
+	RoleAuditor:       "auditor: the log, not the cases",
+	Account:           "Account",
+	Zone:              "Time zone",
+	ZoneHint:          "IANA name, for example Europe/Vienna. Times are shown in UTC and in your zone.",
+	ZoneButton:        "Save the zone",
+	Key:               "Your key",
+	KeyText:           "Notifications to you are encrypted to it. They hold an id and a link, nothing else.",
+	KeyNone:           "No key: notifications come in clear text.",
+	KeyField:          "Armored OpenPGP public key",
+	KeyButton:         "Save the key",
+	Alerts:            "Mail me about",
+	AlertsButton:      "Save",
+	Sessions:          "Where you are signed in",
+	SessionSince:      "Since",
+	SessionSeen:       "Last seen",
+	SessionAgent:      "Browser",
+	SessionThis:       "this one",
+	SessionEnd:        "Sign it out",
+	NoKey:             "none",
 }
 
 var englishAdmin = AdminTexts{
+	Pause:             "Pause intake",
+	PauseText:         "Form and API say the notice and take nothing. Mail is taken and kept in order. Nothing that came is lost or rejected.",
+	PauseNow:          "Paused now:",
+	PauseNotice:       "Notice to the public",
+	PauseButton:       "Pause with this notice",
+	PauseEnd:          "Open intake again",
 	Log:               "Log",
 	LogActor:          "By",
 	LogKind:           "What",
