@@ -22,7 +22,7 @@ var ErrTooLarge = errors.New("the mail is larger than the policy allows")
 // has the gate's login and no other. nil means that it is committed. Any error
 // but ErrTooLarge is worth another attempt.
 func Deliver(ctx context.Context, c Config, e disclosure.Envelope, r io.Reader) (err error) {
-	c.Gate, c.Desk = true, true
+	c.Gate, c.Desk = true, c.GateDatabaseURL == ""
 	if err := c.defaults(); err != nil {
 		return err
 	}

@@ -200,7 +200,10 @@ func (t *tx) openAgain(ctx context.Context, a *Arrival, owner disclosure.CaseID,
 		return err
 	}
 	if first {
-		c.Protection = o.Protection
+		c.Protection = o.Protection // which no other save changes
+		if _, err := t.Exec(ctx, `UPDATE cases SET protection = $2 WHERE id = $1`, c.ID, joinProtection(o.Protection)); err != nil {
+			return fmt.Errorf("store the protection of case #%d: %w", c.Number, err)
+		}
 		if title := completed(a, o).Title; title != "" {
 			if err := c.SetTitle(title, t.by, t.now); err != nil {
 				t.db.log.Debug("the title of a message that was opened again cannot be used", "arrival", string(a.ID))
