@@ -410,7 +410,7 @@ func TestRepliesByMail(t *testing.T) {
 	if err := w.DB.Reply(ctx, w.Tri, draft); !isRefusal(err, "clear") {
 		t.Fatalf("Reply() without a key = %v, want a refusal", err)
 	}
-	draft.Clear = true
+	draft.Safe, draft.Letter = true, "acknowledgment"
 	if err := w.DB.Reply(ctx, w.Tri, draft); err != nil {
 		t.Fatal(err)
 	}
