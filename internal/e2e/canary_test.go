@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -145,6 +146,7 @@ type secrets struct {
 	ctx     context.Context
 	code    string
 	release disclosure.ReleaseID
+	clean   map[[32]byte]bool // digests of what was looked at
 }
 
 func (s *secrets) ada() disclosure.Caller { return s.Member("Ada") }
@@ -372,6 +374,13 @@ func (s *secrets) callOff(t *testing.T) {
 func (s *secrets) look(t *testing.T, state string) {
 	t.Helper()
 	seen := func(where string, b []byte) {
+		if sum := sha256.Sum256(b); s.clean[sum] { // looked at in an earlier state
+			return
+		} else if s.clean == nil {
+			s.clean = map[[32]byte]bool{sum: true}
+		} else {
+			s.clean[sum] = true
+		}
 		for _, f := range sightings(b) {
 			t.Errorf("%s: %s shows it, %s", state, where, f)
 		}
@@ -394,7 +403,15 @@ func (s *secrets) look(t *testing.T, state string) {
 		}
 	}
 	seen("the log output", []byte(s.Log.String()))
-	seen("the database", dump(t, s.Owner))
+	for line := range bytes.Lines(dump(t, s.Owner)) { // a row a line
+		seen("the database", line)
+		for _, m := range binaryValue.FindAllSubmatch(line, -1) {
+			b := make([]byte, hex.DecodedLen(len(m[1])))
+			if _, err := hex.Decode(b, m[1]); err == nil {
+				seen("a binary value of the database", b)
+			}
+		}
+	}
 	err := filepath.WalkDir(s.Data, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
@@ -420,7 +437,7 @@ var recipientLine = regexp.MustCompile(`(?m)^(To|Envelope-To|X-Envelope-To|X-Pos
 
 func withoutRecipient(b []byte) []byte { return recipientLine.ReplaceAll(b, nil) }
 
-// dump is all of the database as text, and each binary value as it is.
+// dump is all of the database as text.
 func dump(t *testing.T, owner string) []byte {
 	t.Helper()
 	cmd := exec.Command("pg_dump", "--dbname", owner)
@@ -433,14 +450,7 @@ func dump(t *testing.T, owner string) []byte {
 	if len(out) < 10_000 {
 		t.Fatalf("pg_dump wrote %d bytes", len(out))
 	}
-	all := bytes.Clone(out)
-	for _, m := range binaryValue.FindAllSubmatch(out, -1) {
-		b := make([]byte, hex.DecodedLen(len(m[1])))
-		if _, err := hex.Decode(b, m[1]); err == nil {
-			all = append(append(all, '\n'), b...)
-		}
-	}
-	return all
+	return out
 }
 
 var binaryValue = regexp.MustCompile(`\\\\x((?:[0-9a-f]{2})+)`)
