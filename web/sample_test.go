@@ -116,6 +116,9 @@ func publicPages() []page {
 	box := public.MailboxView{
 		Gate: gate(ui.NavMailbox), Code: strings.Join(code, " "), Found: true, Status: "It is a vulnerability; we are working on the fix.", Planned: in(6*day + time.Hour),
 		Items: []public.MailboxItem{
+			{ID: "i1", Ours: true, At: ago(30 * time.Hour), Text: "Does this patch help?", Files: 1, FileList: []public.MailboxFile{{Name: "0001-fix.patch", Size: 812}}},
+			{ID: "i2", Ours: true, Receipt: true, At: ago(31 * time.Hour), Text: "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nReceived"},
+			{ID: "i3", At: ago(31 * time.Hour), Size: 99, Digest: digest, Files: 1, FileList: []public.MailboxFile{{Name: "proof.txt", Size: 99, Digest: digest}}},
 			{At: ago(3 * day), Size: 5120, Digest: digest, Files: 1},
 			{Ours: true, At: ago(2 * day), Text: "Thank you. We can see it happen with 4.2.9.\n\nWould you like to be credited?\n" + hostile},
 			{At: ago(day), Size: 140, Digest: digest},
@@ -150,6 +153,8 @@ func publicPages() []page {
 		{"gate-home", public.Home(home)}, {"gate-home-bare", public.Home(bare)},
 		{"gate-report", public.Report(report)}, {"gate-report-faults", public.Report(faulty)}, {"gate-report-not-stored", public.Report(lost)}, {"gate-report-secret-key", public.Report(secret)},
 		{"gate-receipt", public.Receipt(receipt)}, {"gate-receipt-browser", public.Receipt(browser)},
+		{"gate-mailbox-invite", public.MailboxInvite(public.MailboxInviteView{Gate: gate(ui.NavMailbox), Token: "t", Idempotency: "k"})},
+		{"gate-mailbox-made", public.MailboxInvite(public.MailboxInviteView{Gate: gate(ui.NavMailbox), Code: []string{"a", "b", "c", "d", "e", "f", "g", "h"}})},
 		{"gate-mailbox-enter", public.MailboxEnter(public.MailboxEnterView{Gate: gate(ui.NavMailbox)})}, {"gate-mailbox-enter-fault", public.MailboxEnter(bad)},
 		{"gate-mailbox", public.Mailbox(box)}, {"gate-mailbox-nothing", public.Mailbox(nothing)}, {"gate-mailbox-faults", public.Mailbox(wrong)}, {"gate-mailbox-added", public.Mailbox(added)}, {"gate-mailbox-not-stored", public.Mailbox(notAdded)},
 		{"gate-upcoming", public.Upcoming(public.UpcomingView{Gate: document(ui.NavUpcoming), Items: []disclosure.UpcomingText{{At: in(6 * day), SentAt: ago(day), Subject: "Lantern security release on Tue 10 Feb 2026", Text: "Lantern 4.2.10 and 5.0.3 will be released on\nTuesday, 10 February 2026, around 15:00 UTC.\n\nThey fix one defect of severity high.\n" + hostile}}})},

@@ -76,8 +76,12 @@ func caseView() desk.CaseView {
 				waiting,
 				{Message: message("5", reporter, disclosure.MessageBack, ago(30*time.Hour), "Mira Okafor", "Too early.")},
 			}},
-			{Lane: second, Reader: "someone@elsewhere.example", Way: desk.WayClear, Count: 1, Messages: []desk.MessageView{strange}},
+			{Lane: second, Reader: "someone@elsewhere.example", Way: desk.WayClear, Count: 1, Messages: []desk.MessageView{strange},
+				Unencrypted: true, Offers: true, Letters: []ui.Option{{Value: "ask-key", Label: "may we have a key?"}}},
 		},
+		Likely:     []desk.LikelyCase{{Number: 17, Title: "Session kept across sign-in", Why: []string{"session", "next"}}},
+		Earlier:    []desk.EarlierCase{{Number: 12, Title: hostile, State: disclosure.Closed, Verdict: disclosure.Spam, Received: ago(90 * day), Same: true, Who: "Ana Marković"}},
+		MergedHere: []int{31}, Reasons: []ui.Option{{Value: "weak", Label: "documented as weak (not a vulnerability)"}},
 		Events:   []disclosure.Event{{By: "Mira Okafor", At: ago(40 * time.Hour), Text: "acknowledged it"}, {At: ago(50 * time.Hour), Text: "arrived by web form"}},
 		Members:  []ui.Option{{Value: "m1", Label: "Mira Okafor"}, {Value: "m2", Label: "Jon Varga"}},
 		NextStep: desk.CaseStep{Do: desk.CaseMove, To: disclosure.Accepted, Label: "Accept as a vulnerability", Hint: "A public name is reserved."},
@@ -164,6 +168,7 @@ func deskPages() []page {
 	fresh := desk.CaseView{Desk: atDesk(ui.NavInbox), Case: &disclosure.Case{Number: 50, State: disclosure.Received, Channel: disclosure.ByMail, Protection: broken, Received: now, Attention: "The message could not be opened."},
 		Lanes: []desk.LaneView{{Lane: disclosure.Lane{Kind: disclosure.LaneTeam}}, {Lane: disclosure.Lane{Kind: disclosure.LaneReporter, ID: "r9"}, Reader: "the reporter", NoWay: "There is no address and no mailbox."}}, NextStep: desk.CaseStep{Do: desk.CaseAcknowledge, Label: "Acknowledge", Hint: "Stops the clock of the first answer."}}
 	closed := caseView()
+	closed.MergedInto, closed.MergedHere, closed.Case.Reporters[0].Withdrawn = 17, nil, ago(time.Hour)
 	closed.Case.State, closed.Case.Verdict, closed.Case.VerdictNote, closed.ReadOnly = disclosure.Closed, disclosure.ThirdParty, "In the database driver.", true
 
 	release := releaseView()
@@ -200,7 +205,7 @@ func deskPages() []page {
 	enrolled := disclosure.Distributor{ID: "x1", Name: "Debian", Address: "security@debian.example", Group: "distribution", Keys: []disclosure.RecipientKey{{Fingerprint: print1, Added: ago(90 * day), AddedBy: "Mira Okafor"}, {Fingerprint: print2, Added: ago(day), AddedBy: "Jon Varga", Problem: "It expired."}}, Enrolled: ago(90 * day)}
 	list := []desk.DistributorRow{{ID: "x1", Name: "Debian", Address: "security@debian.example", Group: "distribution", Keys: 2, Enrolled: ago(90 * day)}, {ID: "x2", Name: "Alpine", Address: "security@alpine.example", Keys: 1, Problem: "expired", Enrolled: ago(9 * day)}, {ID: "x3", Name: "Slackware", Address: "sec@slackware.example", Clear: true, Enrolled: ago(9 * day)}}
 	mail := desk.MailFile{Name: "ab12", At: ago(time.Hour), To: "security@debian.example", Subject: "...", Size: 24100}
-	members := desk.MembersView{Desk: atDesk(ui.NavMembers), CanAdmin: true, Rows: []desk.MemberRow{
+	members := desk.MembersView{Desk: atDesk(ui.NavMembers), CanAdmin: true, Recipient: &desk.RecipientView{Now: "Jon Varga", Member: "m1", Delegate: "m2", CanSet: true, Members: []ui.Option{{Value: "m1", Label: "Mira Okafor"}, {Value: "m2", Label: "Jon Varga"}}}, Rows: []desk.MemberRow{
 		{ID: "m1", Name: "Mira Okafor", Address: "mira@lantern.example", Roles: disclosure.Triager | disclosure.Admin, LastSeen: ago(time.Minute), Key: print1, You: true},
 		{ID: "m2", Name: "Jon Varga", Address: "jon@lantern.example", Roles: disclosure.Releaser, LastSeen: ago(3 * day), Disabled: true},
 		{ID: "m3", Name: "Ida Lund", Address: "ida@lantern.example", Roles: disclosure.Auditor, Invited: true},
@@ -216,7 +221,7 @@ func deskPages() []page {
 		Sessions: []desk.SessionRow{{ID: "s1", Since: ago(2 * time.Hour), Seen: now, Agent: "Firefox on Linux", Current: true}, {ID: "s2", Since: ago(50 * time.Hour), Seen: ago(9 * time.Hour), Agent: "Safari on iPhone"}}}
 	text := "[project]\nname = \"Lantern\"\n\n[ack]\nwithin = \"48h\"\nby = \"member\"\n"
 	checked := desk.PolicyView{Desk: atDesk(ui.NavPolicy), Version: 3, Since: ago(20 * day), By: "Mira Okafor", Text: text, CanApply: true, Checked: true, Changes: []string{"The first answer is promised within 24 hours instead of 48."}}
-	faulty := desk.PolicyView{Desk: atDesk(ui.NavPolicy), Version: 3, Text: text, CanApply: true}
+	faulty := desk.PolicyView{Desk: atDesk(ui.NavPolicy), Paused: "We are flooded.", Version: 3, Text: text, CanApply: true}
 	faulty.Faults = []disclosure.Fault{{Field: desk.FieldPolicy, Text: "Line 5: no key is called wihin; did you mean within?"}, {Field: desk.FieldPolicy, Text: "Line 9: contact.address is missing."}}
 	signIn := desk.SignInView{Desk: alone(), DemoCode: "482 913"}
 	signIn.Demo = true
