@@ -410,6 +410,9 @@ func (r *reader) message(m *mail.Message) {
 			r.problem(text)
 		}
 		if f.Code == mail.ProblemNotOpened && p.Encryption == disclosure.Unopened && p.Problem == "" {
+		if f.Code == mail.ProblemBroken && p.Encryption == disclosure.OnArrival { // what is left of it is shown, and can be supplied whole
+			p.Encryption = disclosure.Unopened
+		}
 			p.Problem = f.Detail
 		}
 	}

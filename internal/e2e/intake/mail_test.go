@@ -218,30 +218,24 @@ func TestNothingAutomaticIsAnswered(t *testing.T) {
 	}
 }
 
-// TestD48ApplicationIsNoReport: the subject decides, in any case and encoding;
+// TestD48ApplicationIsMarked: the subject decides, in any case and encoding;
 // where the policy tells nobody in advance it is an ordinary report.
-func TestD48ApplicationIsNoReport(t *testing.T) {
+func TestD48ApplicationIsMarked(t *testing.T) {
 	subjects := []string{"Security notification request", "SECURITY NOTIFICATION REQUEST", "Re: security Notification Request", "Fwd: Re: Security notification request",
 		"=?utf-8?q?Security_notification_request?=", "=?utf-8?b?U2VjdXJpdHkgbm90aWZpY2F0aW9uIHJlcXVlc3Q=?="}
+	const asksAhead = "asks to be told in advance"
 	w := newTeam(t, world.Config{})
 	for _, s := range subjects {
-		if f := w.post("vendor@harbor.example", plain("vendor@harbor.example", s, "We package Lantern.\n")); f.c != nil || !f.opened {
-			t.Errorf("%q: case %v, opened %v; want it set aside and no case, so no clock", s, f.id, f.opened)
+		if f := w.post("vendor@harbor.example", plain("vendor@harbor.example", s, "We package Lantern.\n")); f.c == nil || !strings.Contains(f.c.Attention, asksAhead) {
+			t.Errorf("%q: case %+v; want one that says what it asks for", s, f.c)
 		}
 	}
-	if f := w.post("vendor@harbor.example", plain("vendor@harbor.example", "A security notification request can be forged", "Look.\n")); f.c == nil {
-		t.Error("a report that begins with other words was set aside")
-	}
-	told := false
-	for _, m := range w.to("ada@lantern.example") {
-		told = told || bytes.Contains(m.Data, []byte("/applications"))
-	}
-	if !told {
-		t.Error("no admin was told of an application")
+	if f := w.post("vendor@harbor.example", plain("vendor@harbor.example", "A security notification request can be forged", "Look.\n")); f.c == nil || strings.Contains(f.c.Attention, asksAhead) {
+		t.Error("a report that begins with other words was taken for an application")
 	}
 	without := newTeam(t, world.Config{Policy: smallPolicy})
-	if f := without.post("vendor@harbor.example", plain("vendor@harbor.example", subjects[0], "We package Lantern.\n")); f.c == nil {
-		t.Error("a policy without private notice set the mail aside")
+	if f := without.post("vendor@harbor.example", plain("vendor@harbor.example", subjects[0], "We package Lantern.\n")); f.c == nil || strings.Contains(f.c.Attention, asksAhead) {
+		t.Error("a policy without private notice marked the mail")
 	}
 }
 
