@@ -181,7 +181,7 @@ func (t *tx) openAgain(ctx context.Context, a *Arrival, owner disclosure.CaseID,
 	switch {
 	case err != nil:
 		return err
-	case o.Application || o.Bounce != nil:
+	case o.Bounce != nil:
 		return errStill
 	case o.Protection.Encryption == disclosure.Unopened:
 		return fmt.Errorf("%w: %s", errStill, disclosure.ProblemWords(o.Protection.Problem))

@@ -56,10 +56,8 @@ type Opened struct {
 	MailID     string   // Message-ID of the mail, for threading the answer
 	Checked    []string // what the mail server named in the configuration found about the sender
 	Attention  string   // why a person has to look; empty: nothing
-	// Application: somebody asks to be told in advance. No case is made; admins
-	// are told.
-	Application bool
-	// Bounce: it tells what became of a delivery. No case is made.
+	// Bounce: it tells what became of a mail of ours. No case is made when that
+	// mail is known.
 	Bounce *Bounce
 }
 

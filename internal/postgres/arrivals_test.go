@@ -354,19 +354,19 @@ func TestSameBytesAreSeen(t *testing.T) {
 	}
 }
 
-func TestApplicationsAndStrayAddresses(t *testing.T) {
+func TestStrayBouncesAndAddresses(t *testing.T) {
 	w := postgrestest.New(t)
-	w.Arrive(t, postgrestest.Sent{Kind: disclosure.ArrivalMail, Channel: disclosure.ByMail})
+	stray := w.Arrive(t, postgrestest.Sent{Kind: disclosure.ArrivalMail, Channel: disclosure.ByMail})
 	if _, err := w.DB.NextArrival(ctx, work, func(ctx context.Context, a *postgres.Arrival) (postgres.Opened, error) {
 		if _, err := a.AddFile(ctx, "key.asc", "", strings.NewReader("key")); err != nil {
 			return postgres.Opened{}, err
 		}
-		return postgres.Opened{Application: true}, nil
+		return postgres.Opened{Bounce: &postgres.Bounce{Delivery: "nobody knows it", Failed: true, Text: "550 no such user"}}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if page, err := w.DB.Inbox(ctx, w.Tri, postgres.InboxQuery{}); err != nil || len(page.Rows) != 0 {
-		t.Errorf("Inbox() after an application = %+v, %v; want no case", page.Rows, err)
+	if b, err := w.DB.Case(ctx, w.Tri, w.CaseOf(t, stray)); err != nil || !strings.Contains(b.Attention, "came back") || len(b.Files) != 1 {
+		t.Errorf("Case() of a bounce of nothing known = %+v, %v; want it to be seen", b, err)
 	}
 	odd := w.Arrive(t, postgrestest.Sent{Header: disclosure.ArrivalHeader{Name: "N\x00", Address: "not an address", Title: strings.Repeat("ü", 400)}})
 	w.OpenAll(t)

@@ -13,14 +13,12 @@ import (
 	"postern/internal/vault"
 )
 
-// storeArrival makes of an opened arrival a case, an entry of a lane, or an
-// application set aside, and wraps its key anew.
+// storeArrival makes of an opened arrival a case, an entry of a lane, or a note
+// at the mail of ours that came back, and wraps its key anew.
 func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	switch {
 	case o.Bounce != nil:
 		return t.storeBounce(ctx, a, *o.Bounce)
-	case o.Application:
-		return t.storeApplication(ctx, a)
 	case a.From == nil && a.claim.Release != "":
 		return t.storeAnswer(ctx, a, o)
 	}
@@ -264,13 +262,6 @@ func (t *tx) setAside(ctx context.Context, a *Arrival, why string) error {
 	return t.closeArrival(ctx, a, "")
 }
 
-func (t *tx) storeApplication(ctx context.Context, a *Arrival) error {
-	if err := t.setAside(ctx, a, "application"); err != nil {
-		return err
-	}
-	return t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertAttention, Ref: "/applications"}}, "")
-}
-
 // storeBounce notes it at the delivery first, in a transaction of its own:
 // done twice it changes nothing more, left out it would be lost.
 func (t *tx) storeBounce(ctx context.Context, a *Arrival, b Bounce) error {
@@ -279,7 +270,14 @@ func (t *tx) storeBounce(ctx context.Context, a *Arrival, b Bounce) error {
 	}
 	if b.Failed {
 		err := t.db.Bounced(ctx, b.Delivery, clip(b.Text, 1000))
-		if err != nil && !errors.Is(err, disclosure.ErrNotFound) {
+		if errors.Is(err, disclosure.ErrNotFound) { // of no mail that is known: somebody has to look
+			a.claim = Claim{}
+			return t.storeArrival(ctx, a, Opened{
+				Title: "A mail of ours came back", Text: clip(b.Text, 1000),
+				Attention: "It says that a mail of ours came back, but not which. The original is kept.",
+			})
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -91,11 +91,10 @@ type reader struct {
 	name     string
 	address  string
 
-	mailID      string
-	checked     []string
-	application bool
-	bounce      *postgres.Bounce
-	receipt     *receipt
+	mailID  string
+	checked []string
+	bounce  *postgres.Bounce
+	receipt *receipt
 }
 
 // foundFile lies in memory, or where it stands in the body.
@@ -122,8 +121,8 @@ func (r *reader) open(ctx context.Context) (postgres.Opened, error) {
 	case err != nil:
 		r.problem("It could not be read: " + err.Error() + ".")
 	}
-	if r.application || r.bounce != nil { // the original is kept, and all that is in it
-		return postgres.Opened{Application: r.application, Bounce: r.bounce}, nil
+	if r.bounce != nil { // the original is kept, and all that is in it
+		return postgres.Opened{Bounce: r.bounce}, nil
 	}
 	for i, f := range r.files {
 		src := io.Reader(bytes.NewReader(f.bytes))
@@ -206,8 +205,7 @@ func (r *reader) read(ctx context.Context) (err error) {
 	}()
 	h := r.a.Header
 	if r.a.Kind == disclosure.ArrivalApplication {
-		r.application = true
-		return nil
+		r.problem(applicationWords)
 	}
 	if len(h.Key) > 0 {
 		r.key = h.Key
@@ -410,10 +408,10 @@ func (r *reader) message(m *mail.Message) {
 			r.problem(text)
 		}
 		if f.Code == mail.ProblemNotOpened && p.Encryption == disclosure.Unopened && p.Problem == "" {
+			p.Problem = f.Detail
+		}
 		if f.Code == mail.ProblemBroken && p.Encryption == disclosure.OnArrival { // what is left of it is shown, and can be supplied whole
 			p.Encryption = disclosure.Unopened
-		}
-			p.Problem = f.Detail
 		}
 	}
 	r.found = append(r.found, p)

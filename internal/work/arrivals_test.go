@@ -225,16 +225,18 @@ func TestReceiptAtMostOnce(t *testing.T) {
 
 var inboxAll = postgres.InboxQuery{Tab: postgres.TabAll}
 
-func TestApplicationStartsNoCase(t *testing.T) {
+func TestApplicationIsSeen(t *testing.T) {
 	h := newHouse(t)
 	h.Arrive(t, mailed(plainMail("Re: =?utf-8?q?SECURITY_Notification_request?=", "We package Lantern.\n")))
 	h.once()
 	page, err := h.DB.Inbox(t.Context(), h.Ada, inboxAll)
 	h.must(err)
-	if len(page.Rows) != 0 {
-		t.Errorf("%d cases, want none", len(page.Rows))
+	if len(page.Rows) != 1 {
+		t.Fatalf("%d cases, want the application among them", len(page.Rows))
 	}
-	if n, _, _ := h.DB.WaitingArrivals(t.Context()); n != 0 {
-		t.Errorf("%d arrivals wait, want the application set aside", n)
+	c, err := h.DB.Case(t.Context(), h.Ada, page.Rows[0].ID)
+	h.must(err)
+	if !strings.Contains(c.Attention, "asks to be told in advance") {
+		t.Errorf("its attention says %q, want that it is an application", c.Attention)
 	}
 }

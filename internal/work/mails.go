@@ -46,8 +46,12 @@ func (r *reader) mail(ctx context.Context, raw []byte) error {
 		return nil
 	}
 	if isApplication(m.Subject) {
-		if r.application, err = r.takesApplications(ctx); err != nil {
+		takes, err := r.takesApplications(ctx)
+		if err != nil {
 			return err
+		}
+		if takes { // a case all the same: what nobody sees is lost
+			r.problem(applicationWords)
 		}
 	}
 	if !m.Automatic.Is() && r.fromSomebody() {

@@ -155,6 +155,9 @@ func meaningfulSubject(subject string) string {
 // applicationSubject is what both policies ask applicants to write.
 const applicationSubject = "security notification request"
 
+// applicationWords is what a member reads of one.
+const applicationWords = "This asks to be told in advance; it is no report. Admins enter who is accepted under Distributors, then close this as no report."
+
 func isApplication(subject string) bool {
 	return strings.HasPrefix(strings.ToLower(meaningfulSubject(subject)), applicationSubject)
 }
