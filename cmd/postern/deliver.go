@@ -27,7 +27,8 @@ type deliverCmd struct {
 	place    `embed:""`
 	VaultPin string   `env:"POSTERN_VAULT_PIN" placeholder:"HEX" help:"Fingerprint demanded of the vault's public key."`
 	From     string   `short:"f" env:"SENDER" placeholder:"ADDRESS" help:"Return path of the mail; empty: the null sender."`
-	To       []string `arg:"" optional:"" help:"Whom it was sent to; default: ORIGINAL_RECIPIENT or RECIPIENT, as Postfix sets them."`
+	To       []string `name:"to" sep:"none" placeholder:"ADDRESS" help:"Whom it was sent to, may be repeated; default: ORIGINAL_RECIPIENT or RECIPIENT, as Postfix sets them."`
+	Others   []string `arg:"" optional:"" name:"recipient" help:"The same."`
 
 	Original  string `hidden:"" env:"ORIGINAL_RECIPIENT"`
 	Recipient string `hidden:"" env:"RECIPIENT"`
@@ -56,7 +57,7 @@ func (d *deliverCmd) Run(ctx context.Context, con *console) error {
 }
 
 func (d *deliverCmd) envelope() disclosure.Envelope {
-	e := disclosure.Envelope{From: strings.Trim(d.From, "<> "), To: d.To}
+	e := disclosure.Envelope{From: strings.Trim(d.From, "<> "), To: append(d.To, d.Others...)}
 	if e.From == "MAILER-DAEMON" { // as Postfix writes the null sender
 		e.From = ""
 	}
