@@ -21,13 +21,13 @@ const inviteLasts = 72 * time.Hour
 func (d *Desk) memberRoutes() {
 	at := pages.PathMembers + "/{member}/"
 	d.page(pages.PathMembers, team, d.members)
-	d.form(pages.PathMembers+"/invite", disclosure.Admin, 0, d.inviteMember)
-	d.form(at+"roles", disclosure.Admin, 0, d.setRoles)
-	d.form(at+"reset", disclosure.Admin, 0, d.resetMember)
-	d.form(at+"disable", disclosure.Admin, 0, d.memberStep((*postgres.DB).Disable))
-	d.form(at+"enable", disclosure.Admin, 0, d.memberStep((*postgres.DB).Enable))
-	d.form(at+"add-key", disclosure.Admin, 0, d.addSigningKey)
-	d.form(at+"remove-key", disclosure.Admin, 0, d.removeSigningKey)
+	d.form(pages.PathMembers+"/invite", disclosure.Admin, 0, d.stepUp(d.inviteMember))
+	d.form(at+"roles", disclosure.Admin, 0, d.stepUp(d.setRoles))
+	d.form(at+"reset", disclosure.Admin, 0, d.stepUp(d.resetMember))
+	d.form(at+"disable", disclosure.Admin, 0, d.stepUp(d.memberStep((*postgres.DB).Disable)))
+	d.form(at+"enable", disclosure.Admin, 0, d.stepUp(d.memberStep((*postgres.DB).Enable)))
+	d.form(at+"add-key", disclosure.Admin, 0, d.stepUp(d.addSigningKey))
+	d.form(at+"remove-key", disclosure.Admin, 0, d.stepUp(d.removeSigningKey))
 }
 
 func (d *Desk) members(v *visit) error {

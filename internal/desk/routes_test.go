@@ -12,6 +12,7 @@ import (
 	"postern/internal/auth"
 	"postern/internal/desk"
 	"postern/internal/disclosure"
+	"postern/internal/policy"
 	"postern/internal/postgres"
 	"postern/internal/postgres/postgrestest"
 )
@@ -304,11 +305,21 @@ func TestStepUp(t *testing.T) {
 		"POST " + release + "/notices/{notice}/send": release + "/notices/{notice}/send", "POST " + release + "/publish": release + "/publish",
 		"POST " + release + "/notices/{notice}/resend": release + "/notices/{notice}", "POST " + release + "/confirm": release,
 		"POST /held/release": "/held",
+		"POST /vault/add":    "/vault", "POST /vault/remove": "/vault", "POST /members/invite": "/members",
+		"POST /members/{member}/roles": "/members", "POST /members/{member}/reset": "/members", "POST /members/{member}/disable": "/members",
+		"POST /members/{member}/enable": "/members", "POST /members/{member}/add-key": "/members", "POST /members/{member}/remove-key": "/members",
 	} {
 		a := x.use(h.calm(h.Ada), route)
 		if want := "/step-up?next=" + x.path(back); a.code != http.StatusSeeOther || a.location != want {
 			t.Errorf("%s without a step-up: %d to %q, want 303 to %q", route, a.code, a.location, want)
 		}
+	}
+	typed, err := policy.Preset("demo")
+	h.must(err)
+	a := h.calm(h.Ada).post("/policy", form("do", "apply", "policy", typed))
+	if now, err := h.DB.CurrentPolicy(t.Context()); err != nil || now.Version != h.Policy.Version || a.code != http.StatusUnprocessableEntity ||
+		!strings.Contains(a.body, "fresh second factor") || !strings.Contains(a.body, "[publish]") {
+		t.Errorf("apply a policy without a step-up: %d, version %d, %v; want 422, the text kept, and version %d", a.code, now.Version, err, h.Policy.Version)
 	}
 	for _, path := range []string{release + "/notices/{notice}/send", release + "/publish"} {
 		body := h.calm(h.Ada).page(x.path(path))

@@ -88,6 +88,9 @@ func next(path, fallback string) string {
 // parentPage is the page a form belongs to: the path without its last part,
 // unless the form's own path is a page as well.
 func parentPage(path string) string {
+	if strings.HasPrefix(path, pages.PathMembers+"/") {
+		return pages.PathMembers // a member has no page
+	}
 	for _, page := range []string{pages.ReleasePublish, pages.ReleasePostpone, pages.ReleaseCallOff, pages.NoticeSend} {
 		if strings.HasSuffix(path, "/"+page) {
 			return path

@@ -12,8 +12,8 @@ import (
 
 func (d *Desk) vaultRoutes() {
 	d.page(pages.PathVault, disclosure.Admin, d.vaultPage)
-	d.form(pages.PathVault+"/add", disclosure.Admin, 0, d.addSlot)
-	d.form(pages.PathVault+"/remove", disclosure.Admin, 0, d.removeSlot)
+	d.form(pages.PathVault+"/add", disclosure.Admin, 0, d.stepUp(d.addSlot))
+	d.form(pages.PathVault+"/remove", disclosure.Admin, 0, d.stepUp(d.removeSlot))
 }
 
 func (d *Desk) vaultPage(v *visit) error {

@@ -48,10 +48,10 @@ func (db *DB) Slots(ctx context.Context, by disclosure.Caller) ([]vault.Slot, er
 }
 
 // AddSlot wraps the vault's private half under one more secret and stores it.
-// It needs an unlocked vault.
+// It needs an unlocked vault and a fresh second factor.
 func (db *DB) AddSlot(ctx context.Context, by disclosure.Caller, kind vault.SlotKind, label, secret string, cost vault.Cost) (vault.Slot, error) {
-	if !by.Can(disclosure.Admin) {
-		return vault.Slot{}, disclosure.ErrForbidden
+	if err := db.mayAdminister(by); err != nil {
+		return vault.Slot{}, err
 	}
 	v := db.vault.Load()
 	if v == nil {
@@ -79,8 +79,8 @@ func (db *DB) AddSlot(ctx context.Context, by disclosure.Caller, kind vault.Slot
 
 // RemoveSlot removes one; the last one is refused with vault.ErrLastSlot.
 func (db *DB) RemoveSlot(ctx context.Context, by disclosure.Caller, id string) error {
-	if !by.Can(disclosure.Admin) {
-		return disclosure.ErrForbidden
+	if err := db.mayAdminister(by); err != nil {
+		return err
 	}
 	err := db.transact(ctx, by, func(t *tx) error {
 		// Two removals at once must not leave none: both wait here.

@@ -55,8 +55,8 @@ type PolicyVersion struct {
 // it. The same text as the current one changes nothing. Cases and releases
 // that exist keep the version they run under. Only an admin may.
 func (db *DB) ApplyPolicy(ctx context.Context, by disclosure.Caller, toml []byte) (*disclosure.Policy, error) {
-	if !by.Can(disclosure.Admin) {
-		return nil, disclosure.ErrForbidden
+	if err := db.mayAdminister(by); err != nil {
+		return nil, err
 	}
 	if _, err := db.parsePolicy(0, string(toml)); err != nil {
 		return nil, err
