@@ -215,7 +215,7 @@ func TestHeldAndLetGo(t *testing.T) {
 	h.must(h.DB.Hold(t.Context(), disclosure.System("test"), "A test holds it."))
 	b := h.as(h.Rel)
 	path := "/releases/" + string(r.ID)
-	if a := b.post(path+"/publish", form("version", fmt.Sprint(r.Version), "typed", "Held release")); a.code != http.StatusConflict {
+	if a := b.post(path+"/publish", form("version", fmt.Sprint(r.Version), "digest", r.Shown(), "typed", "Held release")); a.code != http.StatusConflict {
 		t.Errorf("publish while held: %d, want 409", a.code)
 	}
 	if body := b.page("/health"); !strings.Contains(body, "A test holds it.") || !strings.Contains(body, "One slot is left.") {
@@ -277,9 +277,33 @@ func TestTwoMembersPublish(t *testing.T) {
 		t.Error("the page does not say that a second member has to agree")
 	}
 	tri := h.as(h.Tri)
-	tri.done("/releases/"+string(r.ID)+"/confirm", form("version", hidden(t, tri.page(path), "version")))
-	if body := b.page(path); !strings.Contains(body, "Agreed: Tri") {
+	page := tri.page(path)
+	version, digest := hidden(t, page, "version"), hidden(t, page, "digest")
+	confirm := "/releases/" + string(r.ID) + "/confirm"
+	edit := func(text string) {
+		t.Helper()
+		h.must(h.DB.UpdateCase(t.Context(), h.Ada, r.Cases[0].ID, func(c *disclosure.Case) error {
+			public := c.Public
+			public.Summary = text
+			return c.SetPublic(public, h.Ada, h.DB.Now())
+		}))
+	}
+	tri.done(confirm, form("version", version, "digest", digest))
+	page = b.page(path)
+	if !strings.Contains(page, "Agreed: Tri") {
 		t.Error("the page does not say who agreed")
+	}
+	version = hidden(t, page, "version")
+	edit("Nothing leaks.")
+	if body := b.page(path); !strings.Contains(body, "Nobody has agreed yet.") {
+		t.Error("a text that was edited is still agreed to")
+	}
+	b.refusedWith(path, form("version", version, "digest", digest, "typed", "Pair release"), []string{"was changed since this page was opened"}, nil)
+	tri.refusedWith(confirm, form("version", version, "digest", digest), []string{"was changed since this page was opened"}, nil)
+	tri.refusedWith(confirm, form("version", version), []string{"was changed since this page was opened"}, nil)
+	tri.done(confirm, form("version", version, "digest", hidden(t, tri.page(path), "digest")))
+	if body := b.page(path); !strings.Contains(body, "Agreed: Tri") {
+		t.Error("the second agreement does not count")
 	}
 }
 

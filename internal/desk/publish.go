@@ -39,6 +39,9 @@ func (d *Desk) publish(v *visit) error {
 		if err := shown(v, r); err != nil {
 			return err
 		}
+		if err := r.StillShows(v.PostFormValue(pages.FieldDigest)); err != nil {
+			return err
+		}
 		return r.Publish(typed, v.by, d.c.DB.Now(), d.c.DB.Wall())
 	}, d.c.Renderer(now).Render)
 	if err == nil {
@@ -54,6 +57,9 @@ func (d *Desk) confirm(v *visit) error {
 	id := disclosure.ReleaseID(v.PathValue("release"))
 	err := d.c.DB.UpdateRelease(v.Context(), v.by, id, func(r *disclosure.Release) error {
 		if err := shown(v, r); err != nil {
+			return err
+		}
+		if err := r.StillShows(v.PostFormValue(pages.FieldDigest)); err != nil {
 			return err
 		}
 		return r.ConfirmPublishing(v.by, d.c.DB.Now(), d.c.DB.Wall())
@@ -84,7 +90,7 @@ func (d *Desk) publishAgain(v *visit, err error, typed string) error {
 func (d *Desk) publishView(v *visit, r *disclosure.Release) (pages.PublishView, error) {
 	now, wall := d.c.DB.Now(), d.c.DB.Wall()
 	view := pages.PublishView{Desk: d.frame(v, ui.NavReleases), Release: r, Name: r.Title, Mails: queuedMails(r), Credits: credits(r),
-		Second: second(r), CanAgree: mayAgree(r, v.by), CanPublish: v.by.Can(disclosure.Releaser)}
+		Digest: r.Shown(), Second: second(r), CanAgree: mayAgree(r, v.by), CanPublish: v.by.Can(disclosure.Releaser)}
 	if !v.by.SteppedUp(wall) {
 		view.StepUp, view.DemoCode = pages.ReleaseForm(r.ID, pages.ReleasePublish), d.demoCode(v)
 	}
@@ -254,10 +260,8 @@ func second(r *disclosure.Release) string {
 		return ""
 	}
 	var who []string
-	for _, c := range r.Confirms {
-		if c.Generation == r.Generation {
-			who = append(who, c.Name+" ("+c.At.UTC().Format("2006-01-02 15:04 UTC")+")")
-		}
+	for _, c := range r.Agreed() {
+		who = append(who, c.Name+" ("+c.At.UTC().Format("2006-01-02 15:04 UTC")+")")
 	}
 	if len(who) == 0 {
 		return "The policy asks for a second member. Nobody has agreed yet."
@@ -266,8 +270,8 @@ func second(r *disclosure.Release) string {
 }
 
 func mayAgree(r *disclosure.Release, by disclosure.Caller) bool {
-	for _, c := range r.Confirms {
-		if c.Member == by.Member && c.Generation == r.Generation {
+	for _, c := range r.Agreed() {
+		if c.Member == by.Member {
 			return false
 		}
 	}

@@ -79,13 +79,13 @@ func TestWholeWay(t *testing.T) {
 		}
 	}
 	version := hidden(t, publish, "version")
-	if a := b.post(path+"/publish", form("version", version, "typed", "march release")); a.code != http.StatusUnprocessableEntity {
+	if a := b.post(path+"/publish", form("version", version, "digest", hidden(t, publish, "digest"), "typed", "march release")); a.code != http.StatusUnprocessableEntity {
 		t.Errorf("publish with another name: %d, want 422", a.code)
 	}
 	if isPublic(t, h, "/advisories/"+name) {
 		t.Fatal("a refused publishing made the advisory public")
 	}
-	b.done(path+"/publish", form("version", version, "typed", "March release"))
+	b.done(path+"/publish", form("version", version, "digest", hidden(t, publish, "digest"), "typed", "March release"))
 	if !isPublic(t, h, "/advisories/"+name) {
 		t.Error("the advisory is not public after publishing")
 	}

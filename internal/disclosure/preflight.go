@@ -1,6 +1,9 @@
 package disclosure
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +15,7 @@ import (
 const Early = 15 * time.Minute
 
 // LonePause is what one member waits who confirms publishing alone where the
-// policy asks for two.
+// policy asks for two and nobody else could agree.
 const LonePause = 15 * time.Minute
 
 // Missing names all that keeps the release from a step, each with the field
@@ -224,22 +227,68 @@ func (r *Release) ConfirmPublishing(by Caller, now, wall time.Time) error {
 	if r.State != Scheduled && r.State != Notified && r.State != Releasing {
 		return Refuse("state", fmt.Sprintf("The release is %s.", r.State))
 	}
-	if slices.ContainsFunc(r.Confirms, func(c Confirm) bool { return c.Member == by.Member && c.Generation == r.Generation }) {
+	if slices.ContainsFunc(r.Agreed(), func(c Confirm) bool { return c.Member == by.Member }) {
 		return Refuse("confirm", "You have agreed already.")
 	}
-	r.Confirms = append(r.Confirms, Confirm{Member: by.Member, Name: by.Name, At: now, Generation: r.Generation})
+	r.Confirms = append(r.Agreed(), Confirm{Member: by.Member, Name: by.Name, At: now, Generation: r.Generation, Shown: r.Shown()})
 	r.record(EventApproved, by, now, "Publishing agreed to")
 	return nil
 }
 
-// confirmed: another member agreed, or the only one did and has slept on it.
+// Agreed are the agreements to what would become public now: one given before
+// the plan or a text changed counts no more.
+func (r *Release) Agreed() []Confirm {
+	shown := r.Shown()
+	return slices.DeleteFunc(slices.Clone(r.Confirms), func(c Confirm) bool { return c.Generation != r.Generation || c.Shown != shown })
+}
+
+// Shown is a digest of what publishing makes public, SHA-256 in hex: the
+// advisories, and the announcements that leave with them. The hour of
+// publishing is not part of it.
+func (r *Release) Shown() string {
+	var notices []string
+	for _, n := range r.Notices {
+		if !n.Audience.Ahead() && n.State != NoticeCanceled {
+			notices = append(notices, string(n.ID)+" "+n.Digest)
+		}
+	}
+	b, err := json.Marshal(struct {
+		Advisories []Advisory
+		Notices    []string
+	}{r.Advisories(time.Time{}), notices})
+	if err != nil {
+		return "" // which StillShows refuses
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// StillShows refuses what was decided on another text than the one that would
+// become public now. digest is [Release.Shown] of the page that was read.
+func (r *Release) StillShows(digest string) error {
+	if digest == "" || digest != r.Shown() {
+		return Refuse("shown", "What would become public was changed since this page was opened. Read it again below, then decide.")
+	}
+	return nil
+}
+
+// confirmed: another member agreed; or nobody else could, and the only one did
+// and has slept on it.
 func (r *Release) confirmed(by Caller, now time.Time) bool {
 	if r.Policy.orEmpty().Publish.Members < 2 {
 		return true
 	}
-	return slices.ContainsFunc(r.Confirms, func(c Confirm) bool {
-		return c.Generation == r.Generation && (c.Member != by.Member || !now.Before(c.At.Add(LonePause)))
+	return slices.ContainsFunc(r.Agreed(), func(c Confirm) bool {
+		return c.Member != by.Member || r.Alone && !now.Before(c.At.Add(LonePause))
 	})
+}
+
+// unconfirmed is what to do about it.
+func (r *Release) unconfirmed() Fault {
+	if r.Alone {
+		return Fault{"confirm", "The policy asks for a second member, and there is none: agree yourself, and wait a quarter of an hour."}
+	}
+	return Fault{"confirm", "The policy asks for a second member: let another triager or releaser read this and agree."}
 }
 
 // Publishable says whether the caller may publish now, and else all that is in
@@ -260,7 +309,7 @@ func (r *Release) Publishable(by Caller, now, wall time.Time) error {
 	}
 	faults := r.Missing(ToPublish, "", Facts{}, now)
 	if !r.confirmed(by, now) {
-		faults = append(faults, Fault{"confirm", "The policy asks for a second member: let another one agree, or agree yourself and wait a quarter of an hour."})
+		faults = append(faults, r.unconfirmed())
 	}
 	if len(faults) > 0 {
 		return &Refusal{faults}

@@ -78,6 +78,7 @@ type Release struct {
 	Confirms []Confirm // who agreed to publishing, beside the one who does it
 
 	Policy  *Policy // the version it runs under; set by the loader
+	Alone   bool    // nobody but the caller could agree to publishing; set by the loader
 	dropped []*Case
 	changes
 }
@@ -88,6 +89,7 @@ type Confirm struct {
 	Name       string
 	At         time.Time
 	Generation int
+	Shown      string // [Release.Shown] of what was agreed to
 }
 
 // Audience is who is told.

@@ -312,8 +312,24 @@ func TestTwoMembers(t *testing.T) {
 	refusedAt(t, "Publish alone", r.Publishable(me, now, now), "confirm")
 	must(t, r.ConfirmPublishing(me, now, now))
 	refusedAt(t, "Publish alone at once", r.Publishable(me, now, now), "confirm")
+	refusedAt(t, "Publish alone where others could agree", r.Publishable(me, now.Add(LonePause), now), "confirm")
+	r.Alone = true
 	must(t, r.Publishable(me, now.Add(LonePause), now))
+	r.Alone = false
 	other := verified(who["triager"], now)
+	must(t, r.ConfirmPublishing(other, now, now))
+	must(t, r.Publishable(me, now, now))
+	page := r.Shown()
+	must(t, r.StillShows(page))
+	refusedAt(t, "a page of nothing", r.StillShows(""), "shown")
+	text := r.Cases[0].Public
+	r.Cases[0].Public.Description += " And more."
+	refusedAt(t, "Publish after a text was edited", r.Publishable(me, now, now), "confirm")
+	refusedAt(t, "a page of the text before", r.StillShows(page), "shown")
+	must(t, r.ConfirmPublishing(other, now, now))
+	must(t, r.Publishable(me, now, now))
+	r.Cases[0].Public = text
+	refusedAt(t, "Publish the text before, agreed to no more", r.Publishable(me, now, now), "confirm")
 	must(t, r.ConfirmPublishing(other, now, now))
 	must(t, r.Publishable(me, now, now))
 	must(t, r.SetVersion("5.1", "5.1.2", all, now))

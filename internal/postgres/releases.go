@@ -125,6 +125,9 @@ func (t *tx) loadRelease(ctx context.Context, id disclosure.ReleaseID, l lock) (
 	if err := t.loadReleaseCases(ctx, r, b.Cases, l); err != nil {
 		return nil, err
 	}
+	if r.Alone, err = t.alone(ctx); err != nil {
+		return nil, err
+	}
 	lr := &loadedRelease{Release: r, key: key, keyVersion: keyVersion, was: r.State, generation: r.Generation,
 		cases: map[disclosure.CaseID]releaseCase{}, notices: map[disclosure.NoticeID]noticeBefore{}}
 	if err := t.loadNotices(ctx, lr, l); err != nil {
@@ -137,6 +140,17 @@ func (t *tx) loadRelease(ctx context.Context, id disclosure.ReleaseID, l lock) (
 		lr.notices[n.ID] = noticeBefore{n.State, noticePrint(n)}
 	}
 	return lr, nil
+}
+
+// alone reports whether nobody but the caller could agree to publishing: no
+// other member who has joined is triager or releaser.
+func (t *tx) alone(ctx context.Context) (alone bool, err error) {
+	err = t.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM member WHERE id <> $1 AND disabled IS NULL AND password IS NOT NULL
+		AND roles && '{triager,releaser}')`, string(t.by.Member)).Scan(&alone)
+	if err != nil {
+		return false, fmt.Errorf("look for another member: %w", err)
+	}
+	return alone, nil
 }
 
 func (t *tx) loadReleaseCases(ctx context.Context, r *disclosure.Release, kept []disclosure.CaseID, l lock) (err error) {

@@ -368,6 +368,7 @@ type PublishView struct {
 	Documents  []DocumentRow
 	Mails      []MailRow // what is queued by it
 	Problems   []Missing
+	Digest     string // of what is listed, as disclosure.Release.Shown
 	Name       string // what has to be typed
 	Typed      string
 	StepUp     string
