@@ -49,6 +49,7 @@ type DB struct {
 	log      *slog.Logger
 	site     string
 	policies policies
+	beat     beat
 	sending  struct {
 		mu   sync.Mutex
 		pool *pgxpool.Pool // nil until the first delivery

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -123,9 +124,16 @@ func (t *tx) cluster(ctx context.Context) (system string, timeline int64, err er
 // the database's, before the instance is held.
 const TimeTolerance = 5 * time.Minute
 
+// Overdue since the last beat by more than this, at the start: slept through.
+const (
+	hourTolerance   = 15 * time.Minute
+	noticeTolerance = 24 * time.Hour
+)
+
 // CheckHeld compares the cluster, its timeline, the journal mark kept beside
 // the data (0: none is) and wall time with what was noted, and holds the
-// instance when something does not fit. It is called before work starts.
+// instance when something does not fit, or when the hour of a release or the
+// time of a notice passed while nothing ran. It is called before work starts.
 func (db *DB) CheckHeld(ctx context.Context, mark int64) (Held, error) {
 	err := db.transact(ctx, disclosure.System("held"), func(t *tx) error {
 		system, timeline, err := t.cluster(ctx)
@@ -160,6 +168,11 @@ func (db *DB) CheckHeld(ctx context.Context, mark int64) (Held, error) {
 		if d := wall.Sub(server); d > TimeTolerance || d < -TimeTolerance {
 			times = append(times, "This machine's time and the database's differ by more than five minutes.")
 		}
+		slept, err := t.sleptThrough(ctx, seen)
+		if err != nil {
+			return err
+		}
+		times = append(times, slept...)
 		if len(copied) > 0 {
 			if err := t.hold(ctx, true, copied...); err != nil {
 				return err
@@ -176,11 +189,51 @@ func (db *DB) CheckHeld(ctx context.Context, mark int64) (Held, error) {
 	return db.Held(ctx)
 }
 
+// sleptThrough says what came due after seen, wall time, and is long overdue
+// now. What came due earlier was told to the members then.
+func (t *tx) sleptThrough(ctx context.Context, seen time.Time) (reasons []string, err error) {
+	var hour, notice bool
+	err = t.QueryRow(ctx, `SELECT EXISTS (SELECT FROM release WHERE state IN ('scheduled', 'notified') AND at > $1 AND at < $2),
+		EXISTS (SELECT FROM notice n JOIN release r ON r.id = n.release WHERE n.state IN ('draft', 'frozen', 'approved')
+			AND r.state IN ('scheduled', 'notified') AND n.send_at > $1 AND n.send_at < $3)`,
+		seen.Add(t.now.Sub(t.db.Wall())), t.now.Add(-hourTolerance), t.now.Add(-noticeTolerance)).Scan(&hour, &notice)
+	if err != nil {
+		return nil, fmt.Errorf("look for what was slept through: %w", err)
+	}
+	if hour {
+		reasons = append(reasons, "The hour of a release passed while Postern did not run.")
+	}
+	if notice {
+		reasons = append(reasons, "A notice should have left more than a day ago, while Postern did not run.")
+	}
+	return reasons, nil
+}
+
+// beat is when this process last said that it is alive.
+type beat struct {
+	mu      sync.Mutex
+	wall    time.Time
+	running time.Time // of a clock that nobody sets, and that stands while the machine is suspended
+}
+
+// jumped reports whether wall time went further since the last beat than this
+// machine ran.
+func (b *beat) jumped(wall time.Time) bool {
+	running := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	jumped := !b.wall.IsZero() && wall.Round(0).Sub(b.wall) > running.Sub(b.running)+TimeTolerance
+	b.wall, b.running = wall.Round(0), running
+	return jumped
+}
+
 // Beat says that this process is alive, and returns the mark to keep beside
 // the data once it is committed. mark is the one kept there. A database behind
-// it, and wall time that went back or jumped more than TimeTolerance between
-// two beats at most a minute apart, hold the instance.
+// it, and wall time that went back or that jumped forward by more than
+// TimeTolerance since this process's last beat (a machine that was suspended
+// is such a jump), hold the instance.
 func (db *DB) Beat(ctx context.Context, mark int64) (next int64, err error) {
+	jumped := db.beat.jumped(db.Wall())
 	err = db.transact(ctx, disclosure.System("held"), func(t *tx) error {
 		var journal int64
 		var seen time.Time
@@ -195,6 +248,11 @@ func (db *DB) Beat(ctx context.Context, mark int64) (next int64, err error) {
 		}
 		if wall.Before(seen.Add(-TimeTolerance)) {
 			if err := t.hold(ctx, false, "This machine's time went back against what was seen last."); err != nil {
+				return err
+			}
+		}
+		if jumped {
+			if err := t.hold(ctx, false, "This machine's time jumped forward by more than five minutes, or the machine was suspended."); err != nil {
 				return err
 			}
 		}

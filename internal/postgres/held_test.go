@@ -125,3 +125,29 @@ func TestOnlyTheDemosTimeMoves(t *testing.T) {
 		t.Errorf("MoveTime() of a real instance = %v, want a refusal", err)
 	}
 }
+
+func TestTimeThatJumpedHolds(t *testing.T) {
+	w := postgrestest.New(t)
+	held := func() bool {
+		t.Helper()
+		if _, err := w.DB.Beat(ctx, 0); err != nil {
+			t.Fatal(err)
+		}
+		h, err := w.DB.Held(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !h.Since.IsZero()
+	}
+	w.Advance(t, 24*time.Hour) // moved time is no jump
+	for _, d := range []time.Duration{0, 4 * time.Minute, 4 * time.Minute} {
+		w.AdvanceWall(d)
+		if held() {
+			t.Fatalf("held after wall time went %v further", d)
+		}
+	}
+	w.AdvanceWall(6 * time.Minute)
+	if !held() {
+		t.Error("not held after wall time jumped six minutes between two beats")
+	}
+}
