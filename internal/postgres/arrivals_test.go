@@ -379,6 +379,22 @@ func TestStrayBouncesAndAddresses(t *testing.T) {
 	}
 }
 
+func TestNothingIsAcknowledgedWhileHeld(t *testing.T) {
+	w := postgrestest.New(t)
+	if err := w.DB.Hold(ctx, w.Ada, "A test."); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := w.DB.MayAcknowledge(ctx, work, "robin@example.org"); ok || !errors.Is(err, disclosure.ErrHeld) {
+		t.Errorf("MayAcknowledge() while held = %v, %v; want ErrHeld", ok, err)
+	}
+	if err := w.DB.LetGo(ctx, w.Rel); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := w.DB.MayAcknowledge(ctx, work, "robin@example.org"); !ok || err != nil {
+		t.Errorf("MayAcknowledge() after letting go = %v, %v; want true", ok, err)
+	}
+}
+
 func TestAcknowledgedOnceADay(t *testing.T) {
 	w := postgrestest.New(t)
 	may := func() bool {

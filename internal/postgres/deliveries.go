@@ -15,10 +15,11 @@ import (
 )
 
 // SendingNotices lists the notices work has to send from now: those with a
-// go-ahead and deliveries due at the program's time.
+// go-ahead and deliveries due at the program's time; none while held.
 func (db *DB) SendingNotices(ctx context.Context) ([]disclosure.NoticeID, error) {
 	rows, err := db.pool.Query(ctx, `SELECT n.id FROM notice n JOIN go_ahead g ON g.release = n.release AND g.open AND g.generation = n.generation
 		WHERE n.state IN ('sending', 'sent') AND EXISTS (SELECT FROM delivery d WHERE d.notice = n.id AND d.next_at <= $1 AND d.expires > $1)
+			AND (SELECT held_since IS NULL FROM instance)
 		ORDER BY n.id`, db.Now())
 	if err != nil {
 		return nil, fmt.Errorf("look for notices to send: %w", unavailable(err))

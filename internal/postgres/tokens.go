@@ -139,7 +139,7 @@ func (a *Arrival) ClaimReturned(ctx context.Context, messageID string) (c Claim,
 
 // MayAcknowledge says whether the fixed acknowledgment may be mailed to an
 // address, and notes that it was: once per address and day. Only a MAC of the
-// address is kept.
+// address is kept. disclosure.ErrHeld while the instance is held.
 func (db *DB) MayAcknowledge(ctx context.Context, by disclosure.Caller, address string) (bool, error) {
 	if !by.IsSystem() {
 		return false, disclosure.ErrForbidden
@@ -149,13 +149,20 @@ func (db *DB) MayAcknowledge(ctx context.Context, by disclosure.Caller, address 
 		return false, err
 	}
 	mac := desk.Tag("acknowledged", []byte(strings.ToLower(strings.TrimSpace(address))))
-	now := db.Now()
-	tag, err := db.pool.Exec(ctx, `INSERT INTO acknowledged (mac, day) VALUES ($1, $2) ON CONFLICT DO NOTHING`, mac, now)
-	if err != nil {
-		return false, fmt.Errorf("note an acknowledgment: %w", unavailable(err))
-	}
-	if _, err := db.pool.Exec(ctx, `DELETE FROM acknowledged WHERE day < $1`, now.AddDate(0, 0, -2)); err != nil {
-		return false, fmt.Errorf("forget old acknowledgments: %w", unavailable(err))
-	}
-	return tag.RowsAffected() == 1, nil
+	may := false
+	err = db.transact(ctx, by, func(t *tx) error {
+		if err := t.mayLeave(ctx); err != nil {
+			return err
+		}
+		tag, err := t.Exec(ctx, `INSERT INTO acknowledged (mac, day) VALUES ($1, $2) ON CONFLICT DO NOTHING`, mac, t.now)
+		if err != nil {
+			return fmt.Errorf("note an acknowledgment: %w", err)
+		}
+		if _, err := t.Exec(ctx, `DELETE FROM acknowledged WHERE day < $1`, t.now.AddDate(0, 0, -2)); err != nil {
+			return fmt.Errorf("forget old acknowledgments: %w", err)
+		}
+		may = tag.RowsAffected() == 1
+		return nil
+	})
+	return may && err == nil, err
 }
