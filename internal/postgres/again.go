@@ -157,7 +157,7 @@ func (db *DB) NextAgain(ctx context.Context, by disclosure.Caller, open func(con
 			return failed
 		}
 		t.note("arrival.still-unopened", string(a.ID), nil)
-		return t.recordEvent(ctx, c, disclosure.EventNote, "Tried again to open a message: "+clip(failed.Error(), 500))
+		return t.recordEvent(ctx, c, disclosure.EventNote, "Tried again to open a message: "+oneLine(failed.Error(), 500))
 	})
 	return found, err
 }

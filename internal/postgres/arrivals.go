@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -179,19 +181,35 @@ func (t *tx) openArrival(ctx context.Context, a *Arrival, encapsulation, header 
 		}
 		t.db.log.Error("an arrival could not be read; it becomes a case that needs attention", "arrival", string(a.ID))
 	}
-	a.files, a.newID, a.wrapped, a.claim = nil, "", nil, Claim{}
 	// What the failed attempt changed in memory is not what is stored.
-	if err := t.findSender(ctx, a); err != nil {
-		return err
+	unreadable := func(why string) error {
+		return t.inSavepoint(ctx, func() error {
+			a.files, a.newID, a.wrapped, a.claim = nil, "", nil, Claim{}
+			if err := t.findSender(ctx, a); err != nil {
+				return err
+			}
+			return t.storeArrival(ctx, a, Opened{
+				Title: "Report that could not be read", Protection: disclosure.Protection{Encryption: disclosure.Unopened},
+				Attention: "It could not be read, and is kept as it came" + why,
+			})
+		})
 	}
-	why := damaged.Error()
-	if len(why) > 500 {
-		why = why[:500]
+	err = unreadable(": " + oneLine(damaged.Error(), 500))
+	if err != nil && !t.isDatabase(ctx, err) {
+		return unreadable(".") // the words were at fault, or else it is tried again later
 	}
-	return t.storeArrival(ctx, a, Opened{
-		Title: "Report that could not be read", Protection: disclosure.Protection{Encryption: disclosure.Unopened},
-		Attention: "It could not be read, and is kept as it came: " + why,
-	})
+	return err
+}
+
+// oneLine keeps of what may quote a stranger the characters that show.
+func oneLine(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	return clip(strings.Join(strings.Fields(s), " "), most)
 }
 
 // inSavepoint undoes what f did when it fails, and nothing else.
