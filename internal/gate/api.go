@@ -112,7 +112,7 @@ func asProblem(err error) *problemDoc {
 	case errors.Is(err, errTooLarge), errors.As(err, &size):
 		return problem("too-large", http.StatusRequestEntityTooLarge, "Larger than the policy allows", "Nothing was stored. Send the report first and add the rest to its mailbox.")
 	case errors.Is(err, gatedb.ErrUnavailable), errors.Is(err, errNoSet), errors.Is(err, errNoRoom), errors.Is(err, errBusy):
-		return problem("not-stored", http.StatusServiceUnavailable, "Not stored", "The database did not answer. Send the same bytes with the same Idempotency-Key again.")
+		return problem("not-stored", http.StatusServiceUnavailable, "Not stored", "The database did not answer, or too much came in at once. Send the same bytes with the same Idempotency-Key again.")
 	case errors.Is(err, errTooMany):
 		return problem("too-many", http.StatusTooManyRequests, "Too much at once", "Wait a minute and send the same bytes with the same Idempotency-Key again.")
 	}
@@ -359,6 +359,13 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var in *intake
+	if large(r) {
+		if in, err = g.begin(r.Context(), s, disclosure.ArrivalMessage, disclosure.ByMailbox); err != nil {
+			return err
+		}
+		defer in.close()
+	}
 	ask, err := readMailboxJSON(r)
 	if err != nil {
 		return err
@@ -379,7 +386,7 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		added, err := g.addMessage(r.Context(), s, box, key, a, nil)
+		added, err := g.addMessage(r.Context(), s, box, key, a, in)
 		if err != nil {
 			return err
 		}
@@ -388,12 +395,15 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 		}
 		out.Added = &apiAdded{added.SHA256, added.Received}
 	}
-	items, err := g.items(r.Context(), s, box)
-	if err != nil {
+	items, err := g.items(r.Context(), s, box, true)
+	if err != nil && out.Added == nil {
 		return err
 	}
 	out.Found = len(items) > 0
-	if !out.Found {
+	switch {
+	case err != nil:
+		out.Note = "What you sent is stored. The mailbox could not be read just now; ask again."
+	case !out.Found:
 		out.Note = "Nothing has been read yet, or there is no such code."
 	}
 	out.Items = append(out.Items, items...)
@@ -416,17 +426,20 @@ func readMailboxJSON(r *http.Request) (ask mailboxAsk, err error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return ask, problem("media-type", http.StatusUnsupportedMediaType, "This media type is not taken", "Send application/json.")
 	}
-	b, err := io.ReadAll(io.LimitReader(r.Body, maxTyped+1))
+	b, err := io.ReadAll(io.LimitReader(r.Body, maxRaw+1))
 	if err != nil {
 		return ask, broken(err)
 	}
-	if len(b) > maxTyped {
+	if len(b) > maxRaw {
 		return ask, errTooLarge
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if d.Decode(&ask) != nil || d.More() || !utf8.Valid(b) {
 		return ask, disclosure.Refuse("", `Send {"code": "…"} to read, with "text" to add; nothing else.`)
+	}
+	if len(ask.Text) > maxField {
+		return ask, errTooLarge
 	}
 	return ask, nil
 }

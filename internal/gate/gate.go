@@ -44,6 +44,10 @@ type Limits struct {
 	Window  time.Duration // 0: ten minutes
 	Lookups int           // mailbox look-ups a window from one address; 0: 120
 	Uploads int           // bodies read at once; 0: 64
+	Each    int           // of those, from one address; 0: 8
+	Mails   int           // mails taken at once, beside the bodies; 0: 16
+	Looks   int           // mailboxes opened at once; 0: 16
+	Bytes   int64         // what one address may bring a window before it may bring less at once; 0: 512 MiB
 	// Beyond the allowance an address is served one request every SlowEvery
 	// (0: 10 s), each of which waits at most SlowWait for that (0: 30 s).
 	SlowEvery, SlowWait time.Duration
@@ -55,7 +59,10 @@ type Gate struct {
 	c       Config
 	server  *server.Server
 	set     atomic.Pointer[set]
-	uploads chan struct{}
+	uploads *places
+	mails   chan struct{} // mail has places of its own
+	looks   chan struct{} // one mailbox is opened in each
+	traffic *traffic
 	heavy   chan struct{} // one JSON body beyond heavyJSON is taken apart at a time
 	line    *line
 }
@@ -81,6 +88,10 @@ func New(c Config) *Gate {
 	}
 	l := &c.Limits
 	l.Reports, l.Lookups, l.Uploads = or(l.Reports, 60), or(l.Lookups, 120), or(l.Uploads, 64)
+	l.Each, l.Mails, l.Looks = or(l.Each, 8), or(l.Mails, 16), or(l.Looks, 16)
+	if l.Bytes == 0 {
+		l.Bytes = 512 << 20
+	}
 	if l.Window == 0 {
 		l.Window = 10 * time.Minute
 	}
@@ -90,7 +101,8 @@ func New(c Config) *Gate {
 	if l.SlowWait == 0 {
 		l.SlowWait = 30 * time.Second
 	}
-	g := &Gate{c: c, uploads: make(chan struct{}, l.Uploads), heavy: make(chan struct{}, 1), line: newLine(l.SlowEvery, l.SlowWait)}
+	g := &Gate{c: c, uploads: newPlaces(l.Uploads, l.Each), mails: make(chan struct{}, l.Mails), looks: make(chan struct{}, l.Looks),
+		traffic: newTraffic(l.Bytes, l.Window), heavy: make(chan struct{}, 1), line: newLine(l.SlowEvery, l.SlowWait)}
 	g.server = server.New(server.Config{
 		Name: "gate", BaseURL: c.URL, Proxies: c.Proxies, Log: c.Log,
 		Problem: g.problem, ErrorPage: g.errorPage,
@@ -115,17 +127,17 @@ func (g *Gate) routes() {
 	// A page and the API beside it draw on one allowance; what is beyond it goes
 	// to the same handler, slower.
 	handlers := map[string]server.Handler{
-		public.PathReport: g.report, PathReports: g.problems(g.apiReport),
-		public.PathMailbox: g.mailbox, PathMessages: g.problems(g.apiMailbox),
+		public.PathReport: g.metered(g.report), PathReports: g.problems(g.metered(g.apiReport)),
+		public.PathMailbox: g.metered(g.mailbox), PathMessages: g.problems(g.metered(g.apiMailbox)),
 	}
 	beyond := g.slower(func(w http.ResponseWriter, r *http.Request) error { return handlers[r.URL.Path](w, r) })
 	reports := s.Limit(g.c.Limits.Reports, g.c.Limits.Window, beyond)
 	lookups := s.Limit(g.c.Limits.Lookups, g.c.Limits.Window, beyond)
 
 	s.Page(public.PathReport, g.reportForm)
-	s.Form(public.PathReport, maxBody, g.report, reports)
+	s.Form(public.PathReport, maxBody, handlers[public.PathReport], reports)
 	s.Page(public.PathMailbox, g.mailboxForm)
-	s.Form(public.PathMailbox, maxBody, g.mailbox, lookups)
+	s.Form(public.PathMailbox, maxBody, handlers[public.PathMailbox], lookups)
 	s.API(PathReports, maxBody, handlers[PathReports], reports)
 	s.API(PathMessages, maxBody, handlers[PathMessages], lookups)
 	for _, path := range []string{PathReports, PathMessages} {
@@ -273,7 +285,7 @@ func (g *Gate) problem(err error) (server.Answer, bool) {
 	switch {
 	case errors.Is(err, gatedb.ErrUnavailable), errors.Is(err, errNoSet), errors.Is(err, errBusy):
 		return server.Answer{Status: http.StatusServiceUnavailable, Title: "Not available just now",
-			Text: "The database did not answer. Nothing was stored. Try again in a moment.", RetryIn: 5}, true
+			Text: "The database did not answer, or too much came in at once. Nothing was stored. Try again in a moment.", RetryIn: 5}, true
 	case errors.Is(err, errTooLarge), errors.Is(err, errTyped):
 		return server.Answer{Status: http.StatusRequestEntityTooLarge, Title: "That is too large", Text: "Nothing was stored. Send less, or in parts."}, true
 	case errors.Is(err, errTooMany):

@@ -29,23 +29,36 @@ type intake struct {
 	channel disclosure.Channel
 	header  disclosure.ArrivalHeader
 	body    *body
+	max     int64 // bytes
+	release func()
 }
 
 // begin takes a place among the uploads; close gives it back.
 func (g *Gate) begin(ctx context.Context, s *set, kind disclosure.ArrivalKind, channel disclosure.Channel) (*intake, error) {
-	select {
-	case g.uploads <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-time.After(2 * time.Second):
-		return nil, errBusy
+	address, _ := ctx.Value(addressKey{}).(string)
+	release, err := g.uploads.take(ctx, address)
+	if err != nil {
+		return nil, err
 	}
-	return &intake{g: g, set: s, kind: kind, channel: channel, body: newBody(g.c.Spool)}, nil
+	return &intake{g: g, set: s, kind: kind, channel: channel, body: newBody(g.c.Spool),
+		max: s.policy().Intake.MaxBytes, release: release}, nil
+}
+
+// beginMail takes a place among the mails, which no web request can take.
+func (g *Gate) beginMail(ctx context.Context, s *set, channel disclosure.Channel) (*intake, error) {
+	t := time.NewTimer(placeWait)
+	defer t.Stop()
+	if err := takeOne(ctx, g.mails, t.C, errBusy); err != nil {
+		return nil, err
+	}
+	// Base64 with its line ends makes seven bytes of five.
+	return &intake{g: g, set: s, kind: disclosure.ArrivalMail, channel: channel, body: newBody(g.c.Spool),
+		max: s.policy().Intake.MaxBytes * 7 / 5, release: func() { <-g.mails }}, nil
 }
 
 func (in *intake) close() {
 	in.body.Close()
-	<-in.g.uploads
+	in.release()
 }
 
 // add reads one part to its end. What it read over the policy's limit is an
@@ -53,7 +66,7 @@ func (in *intake) close() {
 func (in *intake) add(kind disclosure.PartKind, name, mediaType string, r io.Reader) (disclosure.ArrivalPart, error) {
 	p := disclosure.ArrivalPart{Kind: kind, Name: name, Type: mediaType}
 	sum := sha256.New()
-	left := in.set.policy().Intake.MaxBytes - in.body.size
+	left := in.max - in.body.size
 	n, err := io.Copy(io.MultiWriter(in.body, sum), io.LimitReader(r, left+1))
 	if err != nil {
 		return p, err
@@ -180,14 +193,15 @@ func chunks(sealer *vault.ArrivalSealer, r io.Reader, size int64) iter.Seq2[gate
 }
 
 // Receive takes one mail: it is sealed with its envelope and stored before
-// Receive returns nil. It resolves nothing and answers nothing. A body that is
-// larger than the policy allows is an error wrapping ErrTooLarge.
+// Receive returns nil. It resolves nothing and answers nothing. The policy's
+// limit is of what a mail carries, so its base64 may be 7/5 of it; a larger one
+// is an error wrapping ErrTooLarge.
 func (g *Gate) Receive(ctx context.Context, channel disclosure.Channel, e disclosure.Envelope, r io.Reader) error {
 	s, err := g.current()
 	if err != nil {
 		return err
 	}
-	in, err := g.begin(ctx, s, disclosure.ArrivalMail, channel)
+	in, err := g.beginMail(ctx, s, channel)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"postern/internal/disclosure"
 	"postern/internal/server"
@@ -55,10 +55,11 @@ func codeFault(err error) disclosure.Fault {
 // mailboxRequest is a mailbox form as sent. Files have streamed into an intake
 // of their own; close gives it back.
 type mailboxRequest struct {
-	values map[string]string
-	typed  int
-	files  *intake
-	n      int // of files
+	values  map[string]string
+	typed   int
+	files   *intake // where a body that is not small has its place
+	n       int     // of files
+	refused error   // there was no place for it
 }
 
 func (q *mailboxRequest) get(name string) string { return normalize(q.values[name]) }
@@ -72,21 +73,38 @@ func (q *mailboxRequest) close() {
 // readMailbox reads a mailbox form. Files are bounded like a report's.
 func (g *Gate) readMailbox(s *set, r *http.Request) (*mailboxRequest, error) {
 	q := &mailboxRequest{values: map[string]string{}}
+	if large(r) {
+		if q.files, q.refused = g.begin(r.Context(), s, disclosure.ArrivalMessage, disclosure.ByMailbox); q.refused != nil {
+			r.Body = http.MaxBytesReader(nil, r.Body, smallBody)
+			_ = g.readParts(s, r, q) // what can be read of it is given back
+			return q, q.refused
+		}
+	}
+	return q, g.readParts(s, r, q)
+}
+
+// Sizes of what is typed into a mailbox.
+const (
+	maxWords    = 256 << 10 // of one field, bytes
+	maxAllWords = 512 << 10 // of all fields of one form
+)
+
+func (g *Gate) readParts(s *set, r *http.Request, q *mailboxRequest) error {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "multipart/form-data" {
-		return q, readFields(r, q.values)
+		return readFields(r, q.values, maxWords, maxAllWords)
 	}
 	parts, err := r.MultipartReader()
 	if err != nil {
-		return q, errForm
+		return errForm
 	}
 	for n := 0; n < 200; n++ {
 		p, err := parts.NextPart()
 		if err == io.EOF {
-			return q, nil
+			return nil
 		}
 		if err != nil {
-			return q, broken(err)
+			return broken(err)
 		}
 		if p.FormName() == public.FieldFiles {
 			err = g.readFile(r.Context(), s, q, p)
@@ -94,15 +112,18 @@ func (g *Gate) readMailbox(s *set, r *http.Request) (*mailboxRequest, error) {
 			err = q.field(p)
 		}
 		if err != nil {
-			return q, err
+			return err
 		}
 	}
-	return q, errForm
+	return errForm
 }
 
 func (g *Gate) readFile(ctx context.Context, s *set, q *mailboxRequest, p *multipart.Part) (err error) {
 	if p.FileName() == "" {
 		return nil // the field was left empty
+	}
+	if q.refused != nil {
+		return q.refused
 	}
 	if q.files == nil {
 		if q.files, err = g.begin(ctx, s, disclosure.ArrivalMessage, disclosure.ByMailbox); err != nil {
@@ -117,11 +138,11 @@ func (g *Gate) readFile(ctx context.Context, s *set, q *mailboxRequest, p *multi
 }
 
 func (q *mailboxRequest) field(p *multipart.Part) error {
-	b, err := io.ReadAll(io.LimitReader(p, maxField+1))
+	b, err := io.ReadAll(io.LimitReader(p, maxWords+1))
 	if err != nil {
 		return broken(err)
 	}
-	if q.typed += len(b); len(b) > maxField || q.typed > maxTyped {
+	if q.typed += len(b); len(b) > maxWords || q.typed > maxAllWords {
 		return errTyped
 	}
 	if _, twice := q.values[p.FormName()]; !twice {
@@ -162,9 +183,9 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 	status := g.act(r.Context(), s, box, q, failed, &v)
 	var items []disclosure.MailboxItem
 	if !errors.Is(failed, errTooMany) {
-		items, err = g.items(r.Context(), s, box)
+		items, err = g.items(r.Context(), s, box, q.values[public.FieldDo] == public.DoFile)
 	}
-	if err != nil && v.Added == nil && !v.NotStored {
+	if err != nil && v.Added == nil && v.Done == "" && !v.NotStored {
 		return err
 	}
 	if q.values[public.FieldDo] == public.DoFile && err == nil && failed == nil {
@@ -191,8 +212,9 @@ func mailboxProblem(err error) (int, disclosure.Fault) {
 
 // act does what the form asks and notes the outcome in the view.
 func (g *Gate) act(ctx context.Context, s *set, box *vault.Mailbox, q *mailboxRequest, failed error, v *public.MailboxView) int {
-	v.Form = public.MailboxForm{Text: q.get(public.FieldText), CreditWish: q.values[public.FieldCreditWish],
-		CreditText: q.get(public.FieldCreditText), OwnKey: q.get(public.FieldOwnKey), Reason: q.get(public.FieldReason)}
+	back := func(name string) string { return echo(q.get(name), echoed) }
+	v.Form = public.MailboxForm{Text: back(public.FieldText), CreditWish: q.values[public.FieldCreditWish],
+		CreditText: back(public.FieldCreditText), OwnKey: back(public.FieldOwnKey), Reason: back(public.FieldReason)}
 	for _, text := range q.values {
 		if holdsSecret(text) {
 			return g.actSecret(ctx, s, box, q, v)
@@ -332,9 +354,16 @@ func (g *Gate) addMessage(ctx context.Context, s *set, box *vault.Mailbox, key s
 	return in.store(ctx, key, box, sum)
 }
 
-// items opens what lies in the mailbox. What does not open is left out: it was
-// not sealed to this code.
-func (g *Gate) items(ctx context.Context, s *set, box *vault.Mailbox) ([]disclosure.MailboxItem, error) {
+// items opens what lies in the mailbox, a few mailboxes at a time; the bytes of
+// files only if they are asked for. What does not open is left out: it was not
+// sealed to this code.
+func (g *Gate) items(ctx context.Context, s *set, box *vault.Mailbox, whole bool) ([]disclosure.MailboxItem, error) {
+	t := time.NewTimer(lookWait)
+	defer t.Stop()
+	if err := takeOne(ctx, g.looks, t.C, errBusy); err != nil {
+		return nil, err
+	}
+	defer func() { <-g.looks }()
 	id := disclosure.MailboxID(box.ID())
 	rows, err := g.c.DB.MailboxRead(ctx, id)
 	if err != nil {
@@ -346,8 +375,8 @@ func (g *Gate) items(ctx context.Context, s *set, box *vault.Mailbox) ([]disclos
 		if err != nil {
 			continue
 		}
-		var it disclosure.MailboxItem
-		if json.Unmarshal(b, &it) == nil {
+		it, err := readItem(b, whole)
+		if err == nil {
 			it.ID = row.ID
 			items = append(items, it)
 		}

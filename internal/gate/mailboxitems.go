@@ -1,9 +1,12 @@
 package gate
 
 import (
+	"bytes"
+	"encoding/json"
 	"mime"
 	"net/http"
 	"strconv"
+	"time"
 
 	"postern/internal/disclosure"
 	"postern/internal/server"
@@ -11,17 +14,54 @@ import (
 	"postern/web/ui"
 )
 
+// lookWait is how long a look-up waits for its turn.
+const lookWait = 10 * time.Second
+
+// readItem reads one item, with or without the bytes of its files. Their sizes
+// are there either way.
+func readItem(b []byte, whole bool) (disclosure.MailboxItem, error) {
+	var it disclosure.MailboxItem
+	if whole {
+		err := json.Unmarshal(b, &it)
+		return it, err
+	}
+	lean := struct {
+		*disclosure.MailboxItem
+		Files []struct {
+			disclosure.MailboxFile
+			Bytes encodedSize `json:"bytes"`
+		} `json:"files"`
+	}{MailboxItem: &it}
+	if err := json.Unmarshal(b, &lean); err != nil {
+		return it, err
+	}
+	for _, f := range lean.Files {
+		if f.Bytes > 0 {
+			f.Size = int64(f.Bytes)
+		}
+		it.Files = append(it.Files, f.MailboxFile)
+	}
+	return it, nil
+}
+
+// encodedSize is how many bytes a base64 string of JSON stands for.
+type encodedSize int64
+
+func (n *encodedSize) UnmarshalJSON(b []byte) error {
+	b = bytes.TrimRight(bytes.Trim(b, `"`), "=")
+	if string(b) != "null" {
+		*n = encodedSize(len(b) * 3 / 4)
+	}
+	return nil
+}
+
 // fill turns items into what the page shows. The last status counts.
 func fill(v *public.MailboxView, items []disclosure.MailboxItem) {
 	v.Found = len(items) > 0
 	for _, it := range items {
 		m := public.MailboxItem{ID: it.ID, At: it.At, Size: it.Size, Digest: it.SHA256, Files: len(it.Files)}
 		for _, f := range it.Files {
-			size := f.Size
-			if f.Bytes != nil {
-				size = int64(len(f.Bytes))
-			}
-			m.FileList = append(m.FileList, public.MailboxFile{Name: disclosure.CleanLabel(f.Name), Size: size, Digest: f.SHA256})
+			m.FileList = append(m.FileList, public.MailboxFile{Name: disclosure.CleanLabel(f.Name), Size: f.Size, Digest: f.SHA256})
 		}
 		switch it.Kind {
 		case disclosure.ItemStatus:

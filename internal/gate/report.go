@@ -23,7 +23,8 @@ import (
 // Sizes of typed fields; files and encrypted messages are bounded by the policy.
 const (
 	maxField = 1 << 20 // of one field, bytes
-	maxTyped = 4 << 20 // of all fields of one form
+	maxTyped = 2 << 20 // of all fields of one form
+	maxRaw   = 4 << 20 // of a form without files, as it is encoded
 )
 
 func (g *Gate) reportView(s *set) public.ReportView {
@@ -75,6 +76,9 @@ func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	in, err := g.begin(r.Context(), s, disclosure.ArrivalReport, disclosure.ByForm)
+	if errors.Is(err, errBusy) || errors.Is(err, errTooMany) {
+		return g.noPlace(w, r, s, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -118,6 +122,21 @@ func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
 	}))
 }
 
+// noPlace gives back the first of what was typed when there is no place to
+// take a report.
+func (g *Gate) noPlace(w http.ResponseWriter, r *http.Request, s *set, why error) error {
+	r.Body = http.MaxBytesReader(w, r.Body, smallBody)
+	f := &form{values: map[string]string{}}
+	_ = f.read(r) // what can be read of it is given back
+	if f.secret() {
+		v := g.reportView(s)
+		v.SecretKey = true
+		return server.Render(w, r, http.StatusUnprocessableEntity, public.Report(v))
+	}
+	answer, _ := g.formProblem(s, f, why)
+	return server.Render(w, r, answer.status, public.Report(answer.view))
+}
+
 type formAnswer struct {
 	status int
 	view   public.ReportView
@@ -153,7 +172,7 @@ func (g *Gate) formProblem(s *set, f *form, err error) (formAnswer, bool) {
 			"Together this is larger than %s, which is what we take at once. Nothing was stored. Send the report first and add the rest in the mailbox.", megabytes(s.policy().Intake.MaxBytes)))}
 		return formAnswer{http.StatusRequestEntityTooLarge, v}, true
 	case errors.Is(err, errTyped):
-		v.Faults = []disclosure.Fault{fieldFault(public.FieldDescription, "One field is longer than a megabyte. Nothing was stored. Attach long text as a file.")}
+		v.Faults = []disclosure.Fault{fieldFault(public.FieldDescription, "One field is longer than a megabyte, or all together than two. Nothing was stored. Attach long text as a file.")}
 		return formAnswer{http.StatusRequestEntityTooLarge, v}, true
 	}
 	return formAnswer{}, false
@@ -203,8 +222,7 @@ var (
 func (f *form) read(r *http.Request) error {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "multipart/form-data" {
-		r.Body = http.MaxBytesReader(nil, r.Body, maxTyped)
-		return readFields(r, f.values)
+		return readFields(r, f.values, maxField, maxTyped)
 	}
 	parts, err := r.MultipartReader()
 	if err != nil {
@@ -225,18 +243,29 @@ func (f *form) read(r *http.Request) error {
 	return errForm
 }
 
-// readFields reads a form without files, and what can be read of a bad one.
-func readFields(r *http.Request, values map[string]string) error {
-	r.Body = http.MaxBytesReader(nil, r.Body, maxTyped)
+// readFields reads a form without files, and what can be read of a bad one:
+// fields of at most field bytes, of at most total together.
+func readFields(r *http.Request, values map[string]string, field, total int) error {
+	r.Body = http.MaxBytesReader(nil, r.Body, maxRaw)
 	err := r.ParseForm()
-	for name := range r.PostForm {
-		values[name] = r.PostForm.Get(name)
+	sum := 0
+	for name, list := range r.PostForm {
+		for _, text := range list {
+			sum += len(name) + len(text)
+		}
+		values[name] = list[0]
+		if len(list[0]) > field && err == nil {
+			err = errTyped
+		}
+	}
+	if sum > total && err == nil {
+		err = errTyped
 	}
 	var size *http.MaxBytesError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &size) && size.Limit == maxTyped:
+	case errors.Is(err, errTyped), errors.As(err, &size) && size.Limit == maxRaw:
 		return errTyped
 	}
 	return broken(err)
@@ -259,12 +288,17 @@ func (f *form) part(p *multipart.Part) error {
 		if p.FileName() == "" {
 			return nil // the field was left empty
 		}
+		if f.in == nil {
+			return errBusy
+		}
 		part, err := f.in.add(disclosure.PartFile, p.FileName(), p.Header.Get("Content-Type"), p)
 		if err != nil {
 			return ours(err)
 		}
 		f.files = append(f.files, public.FileDigest{Name: part.Name, Size: part.Size, SHA256: part.SHA256})
 		return nil
+	case name == public.FieldArmored && f.in == nil:
+		return errBusy
 	case name == public.FieldArmored:
 		return f.readArmored(p)
 	}
@@ -322,16 +356,17 @@ func (f *form) key() string {
 	return f.values[public.FieldKey]
 }
 
-// form is what was typed, to be shown again.
+// form is what was typed, to be shown again: the description whole.
 func (f *form) form() public.ReportForm {
+	short := func(name string) string { return echo(f.get(name), echoed) }
 	v := public.ReportForm{
-		Description: f.get(public.FieldDescription), Versions: f.get(public.FieldVersions), Reproduce: f.get(public.FieldReproduce),
-		Impact: f.get(public.FieldImpact), Address: f.get(public.FieldAddress), Name: f.get(public.FieldName),
-		OwnKey: f.get(public.FieldOwnKey), Asks: map[string]string{},
+		Description: echo(f.get(public.FieldDescription), maxField), Versions: short(public.FieldVersions), Reproduce: short(public.FieldReproduce),
+		Impact: short(public.FieldImpact), Address: short(public.FieldAddress), Name: short(public.FieldName),
+		OwnKey: short(public.FieldOwnKey), Asks: map[string]string{},
 	}
 	for name := range f.values {
 		if ask, ok := strings.CutPrefix(name, public.FieldAsk); ok {
-			v.Asks[ask] = f.get(name)
+			v.Asks[ask] = short(name)
 		}
 	}
 	return v

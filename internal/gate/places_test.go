@@ -1,0 +1,114 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/disclosure"
+)
+
+// TestPlaces: one address cannot take everybody's places, and a place comes back.
+func TestPlaces(t *testing.T) {
+	p := newPlaces(3, 2)
+	take := func(address string) (func(), error) {
+		t.Helper()
+		return p.take(t.Context(), address)
+	}
+	first, err := take("a")
+	second, err2 := take("a")
+	if err != nil || err2 != nil {
+		t.Fatalf("two places of one address: %v, %v", err, err2)
+	}
+	if _, err := take("a"); !errors.Is(err, errTooMany) {
+		t.Errorf("a third place of one address = %v, want errTooMany", err)
+	}
+	other, err := take("b")
+	if err != nil {
+		t.Fatalf("another address beside it: %v", err)
+	}
+	if _, err := take("c"); !errors.Is(err, errBusy) {
+		t.Errorf("a place beyond all = %v, want errBusy", err)
+	}
+	first()
+	if again, err := take("a"); err != nil {
+		t.Errorf("after one came back: %v", err)
+	} else {
+		again()
+	}
+	second()
+	other()
+	if len(p.of) != 0 || len(p.all) != 0 {
+		t.Errorf("%d addresses and %d places are left over", len(p.of), len(p.all))
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if release, err := newPlaces(1, 1).take(gone, "a"); err == nil {
+		release() // a free place may be had all the same
+	}
+}
+
+func TestTraffic(t *testing.T) {
+	tr := newTraffic(100, time.Hour)
+	if tr.add("a", 100) || !tr.add("a", 1) || !tr.add("a", 0) || tr.add("b", 1) {
+		t.Error("beyond 100 bytes an address, and only that one, is over")
+	}
+	tr.of["a"].since = time.Now().Add(-2 * time.Hour)
+	if tr.add("a", 0) {
+		t.Error("the next window begins with what the last one left")
+	}
+}
+
+func TestMeter(t *testing.T) {
+	for name, c := range map[string]struct {
+		took time.Duration
+		size int
+		want error
+	}{
+		"slow at first":   {patience / 2, 1, nil},
+		"slow":            {2 * patience, 1 << 10, errSlow},
+		"long and steady": {2 * patience, 100 << 10, nil},
+	} {
+		counted := int64(0)
+		m := &meter{ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("x", c.size))),
+			count: func(n int64) { counted += n }, began: time.Now().Add(-c.took)}
+		_, err := m.Read(make([]byte, 1<<20))
+		if !errors.Is(err, c.want) || counted != int64(c.size) {
+			t.Errorf("%s: Read = %v with %d counted, want %v and %d", name, err, counted, c.want, c.size)
+		}
+	}
+}
+
+// TestReadItem: without the bytes the same is known of a file.
+func TestReadItem(t *testing.T) {
+	for _, data := range []string{"", "a", "ab", "abc", strings.Repeat("\xff\xfe", 999)} {
+		it := disclosure.MailboxItem{Kind: disclosure.ItemReply, Text: "x", At: time.Unix(1, 0).UTC(),
+			Files: []disclosure.MailboxFile{{Name: "f", Type: "text/plain", Bytes: []byte(data), Size: int64(len(data)), SHA256: "aa"}}}
+		b, err := json.Marshal(it)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = []byte(strings.Replace(string(b), `"size"`, `"none"`, 1)) // items of older days have no size
+		got, err := readItem(b, false)
+		if err != nil || got.Kind != it.Kind || got.Text != it.Text || len(got.Files) != 1 {
+			t.Fatalf("readItem = %+v, %v", got, err)
+		}
+		if f := got.Files[0]; f.Bytes != nil || f.Size != int64(len(data)) || f.Name != "f" || f.SHA256 != "aa" {
+			t.Errorf("the file of %d bytes is read as %+v", len(data), f)
+		}
+	}
+}
+
+func TestEcho(t *testing.T) {
+	if got := echo("short", 10); got != "short" {
+		t.Errorf("echo = %q", got)
+	}
+	got := echo(strings.Repeat("é", 10), 5)
+	if !strings.HasPrefix(got, "éé\n") || !strings.Contains(got, "Cut here") {
+		t.Errorf("echo of too much = %q", got)
+	}
+}
