@@ -40,10 +40,11 @@ generate: ## write the generated files again (templ, docs/lifecycle.md)
 	@$(GO) test ./internal/disclosure -run Lifecycle -update >/dev/null
 
 fuzz: ## fuzz every target for FUZZTIME (20s)
-	@set -e; for pkg in $$($(GO) list ./...); do \
+	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
 	    echo "fuzz $$pkg $$target $(FUZZTIME)"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg | tail -n 3; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
+	    tail -n 3 "$$log"; \
 	  done; done
 
 soak: ## long fuzzing and the kill tests many times over (an hour or more)
