@@ -127,8 +127,20 @@ func (e *remoteError) Unwrap() error { return e.is }
 // ErrNotRunning when there is none.
 func Ask(ctx context.Context, data, name string, args, result any) error {
 	path := socketPath(data)
-	if _, err := os.Stat(path); err != nil {
+	// What is asked may be a passphrase: nobody else may have made the socket.
+	dir, err := os.Lstat(filepath.Dir(path))
+	if err != nil {
 		return ErrNotRunning
+	}
+	// Root asks a service of another user, in that service's own data folder.
+	root := os.Getuid() == 0 && !strings.HasPrefix(path, os.TempDir())
+	if !dir.IsDir() || !ownedByUs(dir) && !root || dir.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("the control socket's folder %s is not ours alone", filepath.Dir(path))
+	}
+	if s, err := os.Lstat(path); err != nil {
+		return ErrNotRunning
+	} else if s.Mode().Type() != os.ModeSocket || !ownedByUs(s) && !root {
+		return fmt.Errorf("the control socket %s is not ours", path)
 	}
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
