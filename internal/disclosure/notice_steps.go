@@ -341,7 +341,7 @@ func (r *Release) sendFaults(n *Notice, now time.Time) []Fault {
 }
 
 // NoticeSent notes that every delivery of a notice has an outcome. Work calls
-// it; the first advance notice makes the release notified.
+// it; the first advance notice that reached somebody makes the release notified.
 func (r *Release) NoticeSent(id NoticeID, by Caller, now time.Time) error {
 	n, err := r.take(id, NoticeSent, by)
 	if err != nil {
@@ -349,7 +349,8 @@ func (r *Release) NoticeSent(id NoticeID, by Caller, now time.Time) error {
 	}
 	n.State, n.SentAt = NoticeSent, now
 	r.record(EventSent, by, now, "Notice to %s sent", n.Audience.Words())
-	if r.State == Scheduled && n.Audience.Ahead() {
+	mailboxesAlone := n.Audience == ToReporters && len(n.Tally) == 0
+	if r.State == Scheduled && n.Audience.Ahead() && (n.Tally[Delivered] > 0 || mailboxesAlone) {
 		return r.Move(Notified, by, now)
 	}
 	return nil

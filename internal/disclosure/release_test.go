@@ -353,3 +353,18 @@ func TestPatchNames(t *testing.T) {
 		t.Errorf("the same name again made %d patches of %d", len(r.Patches), before)
 	}
 }
+
+// TestNoticeThatReachedNobodyMovesNothing: every mail was refused.
+func TestNoticeThatReachedNobodyMovesNothing(t *testing.T) {
+	p := testPolicy()
+	p.Lead = Lead{}
+	r := planned(t, p, accepted(t, 1, p))
+	now := day0.Add(3 * time.Hour)
+	n := approve(t, r, ToDistributors, now)
+	must(t, r.StartSending(n.ID, twoRecipients, verified(all, now), now, now))
+	n.Tally = map[DeliveryState]int{Rejected: 2}
+	must(t, r.NoticeSent(n.ID, who["work"], now))
+	if r.State != Scheduled {
+		t.Errorf("NoticeSent() with every delivery rejected: the release is %s, want %s", r.State, Scheduled)
+	}
+}

@@ -250,8 +250,8 @@ func (s *sender) one(ctx context.Context, c claim) (next *claim, err error) {
 	}
 	s.settled++
 	if outcome.State == disclosure.Delivered && !s.told {
-		if err := s.tellRelease(ctx, st); err != nil {
-			return next, err
+		if err := s.tellRelease(ctx, st); err != nil { // no reason to drop the mail claimed already; the notice's end moves it too
+			s.db.log.Warn("a release was not moved to notified; it is when its notice ends", "release", string(s.release), "error", err)
 		}
 	}
 	return next, nil

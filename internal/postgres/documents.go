@@ -196,12 +196,16 @@ func (db *DB) rosterChanged(ctx context.Context) (bool, error) {
 	return shown != strings.Join(names, "\n"), nil
 }
 
+// reachedSomebody: a mail of notice n was taken by the mail server.
+const reachedSomebody = `EXISTS (SELECT FROM delivery d WHERE d.notice = n.id AND d.state = 'sent')`
+
 // upcoming are the newest sent pre-announcements of releases still to come,
-// and those that called one off, for a month.
+// and those that called one off, for a month. One of which no mail left is not
+// public.
 func (t *tx) upcoming(ctx context.Context) ([]disclosure.UpcomingText, error) {
 	rows, err := t.Query(ctx, `SELECT DISTINCT ON (n.release) n.release, n.id, n.sent_at, r.state, r.at, n.body, r.wrapped_key, r.key_version
 		FROM notice n JOIN release r ON r.id = n.release
-		WHERE n.audience = 'pre-announcement' AND n.state = 'sent' AND (r.state IN ('scheduled', 'notified', 'releasing')
+		WHERE n.audience = 'pre-announcement' AND n.state = 'sent' AND `+reachedSomebody+` AND (r.state IN ('scheduled', 'notified', 'releasing')
 			OR r.state = 'called off' AND n.sent_at > $1) ORDER BY n.release, n.sent_at DESC`, t.now.Add(-30*24*time.Hour))
 	if err != nil {
 		return nil, fmt.Errorf("read the pre-announcements: %w", err)
@@ -315,7 +319,8 @@ func (db *DB) DocumentsDue(ctx context.Context, version string) (bool, error) {
 	var due bool
 	err := db.pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM document)
 		OR EXISTS (SELECT FROM document WHERE renew <= $1 OR rendered_by <> $2)
-		OR EXISTS (SELECT FROM notice n, edition e WHERE n.audience = 'pre-announcement' AND n.state = 'sent' AND n.sent_at >= e.changed)`,
+		OR EXISTS (SELECT FROM notice n, edition e WHERE n.audience = 'pre-announcement' AND n.state = 'sent' AND EXISTS
+			(SELECT FROM delivery d WHERE d.notice = n.id AND d.state = 'sent' AND greatest(n.sent_at, d.updated) >= e.changed))`,
 		db.Now(), version).Scan(&due)
 	if err != nil {
 		return false, fmt.Errorf("look for documents to render: %w", unavailable(err))

@@ -1,9 +1,12 @@
 package postgres
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
+
+	"postern/internal/disclosure"
 )
 
 func TestHourSleptThroughHolds(t *testing.T) {
@@ -32,5 +35,36 @@ func TestHourSleptThroughHolds(t *testing.T) {
 		if got := strings.Join(h.Because, " "); (x.want == "") != (got == "") || !strings.Contains(got, x.want) {
 			t.Errorf("CheckHeld() with the hour %v from now, last seen %v from now: held because %q, want %q", x.at, x.seen, got, x.want)
 		}
+	}
+}
+
+func TestRefusedPreAnnouncementStaysPrivate(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	release := w.scheduled()
+	render := func() (n int) {
+		w.must(w.PublishSite(ctx, w.admin, func(e disclosure.Edition) ([]disclosure.Document, error) {
+			n = len(e.Upcoming)
+			return []disclosure.Document{page("/", "front")}, nil
+		}))
+		return n
+	}
+	render()
+	id := w.notice(release, disclosure.ToAnnounceAhead).ID
+	w.approve(id)
+	w.must(w.StartSending(ctx, w.rel, id, nil))
+	_, err := w.Deliver(ctx, id, w.Now, func(context.Context, disclosure.Outgoing) disclosure.Outcome {
+		return disclosure.Outcome{State: disclosure.Rejected, Text: "550 no such list"}
+	})
+	w.must(err)
+	if n := w.notice(release, disclosure.ToAnnounceAhead); n.State != disclosure.NoticeSent {
+		t.Fatalf("the notice is %s, want every delivery over", n.State)
+	}
+	r, err := w.Release(ctx, w.rel, release)
+	w.must(err)
+	due, err := w.DocumentsDue(ctx, "1")
+	w.must(err)
+	if n := render(); n != 0 || due || r.State != disclosure.Scheduled {
+		t.Errorf("after a pre-announcement that was refused: %d upcoming, due %v, release %s; want nothing public and the release scheduled", n, due, r.State)
 	}
 }
