@@ -1,6 +1,11 @@
 package disclosure
 
-import "time"
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+)
 
 // Advisory is what the public reads about one case. It is stored plain, since
 // it is public: it exists only from the commit that publishes it.
@@ -49,4 +54,48 @@ type UpcomingText struct {
 	At      time.Time
 	Subject string
 	Text    string
+}
+
+// printable is the advisory without control characters other than line end and
+// tab in any of its texts: whatever found its way into a case, publishing does
+// not fail by it.
+func (a Advisory) printable() Advisory {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return a
+	}
+	kept := withoutControls(b)
+	if bytes.Equal(kept, b) {
+		return a
+	}
+	var clean Advisory
+	if json.Unmarshal(kept, &clean) != nil {
+		return a
+	}
+	return clean
+}
+
+// withoutControls leaves the control characters out of the strings of a JSON
+// text as json.Marshal writes it.
+func withoutControls(b []byte) []byte {
+	kept := make([]byte, 0, len(b))
+	for i := 0; i < len(b); {
+		n, drop := 1, false
+		switch {
+		case b[i] == '\\' && i+5 < len(b) && b[i+1] == 'u':
+			c, err := strconv.ParseUint(string(b[i+2:i+6]), 16, 16)
+			n, drop = 6, err == nil && (c < ' ' && c != '\n' && c != '\t' || c >= 0x7f && c < 0xa0)
+		case b[i] == '\\' && i+1 < len(b):
+			n, drop = 2, b[i+1] == 'b' || b[i+1] == 'f' || b[i+1] == 'r'
+		case b[i] == 0x7f:
+			drop = true
+		case b[i] == 0xc2 && i+1 < len(b): // U+0080 to U+00BF
+			n, drop = 2, b[i+1] < 0xa0
+		}
+		if !drop {
+			kept = append(kept, b[i:i+n]...)
+		}
+		i += n
+	}
+	return kept
 }

@@ -153,7 +153,7 @@ func (r *Release) Advisories(now time.Time) []Advisory {
 			v.Artefacts = slices.Clone(v.Artefacts)
 			a.Versions = append(a.Versions, v)
 		}
-		list = append(list, a)
+		list = append(list, a.printable())
 	}
 	return list
 }

@@ -301,7 +301,7 @@ func (c *Case) SetCredit(id ReporterID, wish CreditWish, text string, by Caller,
 		return ErrNotFound
 	}
 	var r *Refusal
-	text = cleanLine(&r, "credit", text)
+	text = creditLine(&r, text)
 	switch {
 	case wish != CreditYes && wish != CreditNo && wish != CreditUnset:
 		r = r.Add("wish", "The answer is yes, no, or not given yet.")
@@ -324,6 +324,41 @@ func (c *Case) SetCredit(id ReporterID, wish CreditWish, text string, by Caller,
 		c.record(EventCredit, by, now, "Credit wish of %s forgotten", reporter.Label())
 	}
 	return nil
+}
+
+// CleanCredit is a credit text as it may be printed, or a *Refusal.
+func CleanCredit(text string) (string, error) {
+	var r *Refusal
+	text = creditLine(&r, text)
+	return text, r.Err()
+}
+
+func creditLine(r **Refusal, text string) string {
+	text = cleanLine(r, "credit", text)
+	if strings.ContainsFunc(text, hidden) {
+		*r = (*r).Add("credit", "This text holds control or direction signs. Remove them.")
+	}
+	return text
+}
+
+// hidden says whether a character steers what is shown instead of being shown.
+// The two joiners, which names of some languages are written with, do not.
+func hidden(c rune) bool {
+	return unicode.IsControl(c) || unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp) && c != '\u200c' && c != '\u200d'
+}
+
+// Hidden says whether a text holds characters that must not stand in a single
+// line: controls, line ends, and what changes the direction of writing.
+func Hidden(text string) bool { return strings.ContainsFunc(text, hidden) }
+
+// ShowLine is a text without what Hidden finds in it.
+func ShowLine(text string) string {
+	return strings.Map(func(c rune) rune {
+		if hidden(c) {
+			return -1
+		}
+		return c
+	}, text)
 }
 
 // SetTrack chooses the path. An embargoed case cannot leave for a track that

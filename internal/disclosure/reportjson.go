@@ -69,6 +69,13 @@ func ParseReportJSON(b []byte) (*ReportJSON, error) {
 	if strings.TrimSpace(r.Description) == "" {
 		faults = faults.Add("description", "Describe what you found; one sentence is enough.")
 	}
+	for _, line := range []struct{ name, text string }{
+		{"title", r.Title}, {"name", r.Name}, {"address", r.Address}, {"language", r.Language}, {"credit_text", r.CreditText},
+	} {
+		if Hidden(line.text) {
+			faults = faults.Add(line.name, "This has to be one line without control or direction signs.")
+		}
+	}
 	switch r.Credit {
 	case CreditUnset, CreditYes, CreditNo:
 	default:

@@ -304,6 +304,8 @@ func (s *set) addition(q *mailboxRequest) (*addition, string, []disclosure.Fault
 		wish := disclosure.CreditWish(q.values[public.FieldCreditWish])
 		as := oneLine(q.get(public.FieldCreditText), 500)
 		switch {
+		case disclosure.Hidden(strings.TrimSpace(q.get(public.FieldCreditText))):
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditText, "This has to be one line without control or direction signs.")}
 		case wish == disclosure.CreditYes && as == "":
 			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditText, "Write exactly how you want to be named.")}
 		case wish != disclosure.CreditYes && wish != disclosure.CreditNo && wish != disclosure.CreditUnset:

@@ -446,7 +446,7 @@ func (f *form) store(r *http.Request, j judged) (receipt, string, public.DigestO
 }
 
 func oneLine(text string, limit int) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = disclosure.ShowLine(strings.Join(strings.Fields(text), " "))
 	if runes := []rune(text); len(runes) > limit {
 		text = string(runes[:limit])
 	}

@@ -166,7 +166,12 @@ func (t *tx) caseFor(ctx context.Context, a *Arrival, o *Opened) (c *disclosure.
 		Name: o.Name, Address: o.Address, Mailbox: box, Key: o.Key, KeyPrint: o.KeyPrint, Protected: o.Protection, Language: a.Header.Language,
 	}
 	if a.Header.Credit != disclosure.CreditUnset {
-		r.Credit = disclosure.Credit{Wish: a.Header.Credit, Text: a.Header.CreditText, By: "the reporter", At: a.Received}
+		text, err := disclosure.CleanCredit(a.Header.CreditText)
+		if err == nil {
+			r.Credit = disclosure.Credit{Wish: a.Header.Credit, Text: text, By: "the reporter", At: a.Received}
+		} else {
+			o.Attention = strings.TrimSpace(o.Attention + " The wish about credit cannot be taken as it was given: " + fmt.Sprintf("%+q.", clip(a.Header.CreditText, 200)))
+		}
 	}
 	err = c.AddReporter(r, t.by, t.now)
 	var refusal *disclosure.Refusal
