@@ -112,6 +112,9 @@ func (e ours) Unwrap() error { return e.error }
 // open reads the arrival. Its errors are the database's alone: whatever a
 // stranger wrote becomes a case, with its original kept.
 func (r *reader) open(ctx context.Context) (postgres.Opened, error) {
+	if r.a.Header.Secret { // nothing of what came is read
+		return postgres.Opened{Title: secretTitle, Protection: sealed, Attention: secretWords}, nil
+	}
 	err := r.read(ctx)
 	switch {
 	case ctx.Err() != nil:

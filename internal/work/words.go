@@ -155,6 +155,12 @@ func meaningfulSubject(subject string) string {
 // applicationSubject is what both policies ask applicants to write.
 const applicationSubject = "security notification request"
 
+// What a member reads of a private key that the gate refused.
+const (
+	secretTitle = "A private key was sent and refused"
+	secretWords = "Somebody sent a private key. It was refused and is kept sealed; nobody needs to see it."
+)
+
 // applicationWords is what a member reads of one.
 const applicationWords = "This asks to be told in advance; it is no report. Admins enter who is accepted under Distributors, then close this as no report."
 
