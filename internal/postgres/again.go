@@ -115,13 +115,14 @@ func (db *DB) NextAgain(ctx context.Context, by disclosure.Caller, open func(con
 	if _, err := db.deskKey(); err != nil {
 		return false, err
 	}
+	var id disclosure.ArrivalID
 	err = db.transact(ctx, by, func(t *tx) error {
 		found = false
 		a := &Arrival{t: t}
 		var owner disclosure.CaseID
 		var header, wrapped []byte
 		err := t.QueryRow(ctx, `SELECT id, kind, channel, received, vault_key, header, wrapped_key, coalesce(case_id, '') FROM arrival
-			WHERE again IS NOT NULL ORDER BY again, id LIMIT 1 FOR UPDATE SKIP LOCKED`).
+			WHERE again <= $1 ORDER BY again, id LIMIT 1 FOR UPDATE SKIP LOCKED`, t.now).
 			Scan(&a.ID, &a.Kind, &a.Channel, &a.Received, &a.meta.VaultKey, &header, &wrapped, &owner)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
@@ -129,7 +130,7 @@ func (db *DB) NextAgain(ctx context.Context, by disclosure.Caller, open func(con
 		if err != nil {
 			return fmt.Errorf("look for an arrival to open again: %w", err)
 		}
-		found = true
+		found, id = true, a.ID
 		if _, err := t.Exec(ctx, `UPDATE arrival SET again = NULL WHERE id = $1`, a.ID); err != nil {
 			return fmt.Errorf("note that an arrival is opened again: %w", err)
 		}
@@ -159,6 +160,10 @@ func (db *DB) NextAgain(ctx context.Context, by disclosure.Caller, open func(con
 		t.note("arrival.still-unopened", string(a.ID), nil)
 		return t.recordEvent(ctx, c, disclosure.EventNote, "Tried again to open a message: "+oneLine(failed.Error(), 500))
 	})
+	if err != nil && found && !stopsAll(ctx, err) { // the next one must not wait for it
+		_, off := db.pool.Exec(ctx, `UPDATE arrival SET again = $2 WHERE id = $1 AND again IS NOT NULL`, id, db.Now().Add(badRowWaits))
+		err = errors.Join(fmt.Errorf("open arrival %s again: %w", id, err), unavailable(off))
+	}
 	return found, err
 }
 

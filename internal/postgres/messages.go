@@ -356,15 +356,16 @@ const resendAfter = 5 * time.Minute
 // there was one. Into a mailbox it is sealed in this transaction, once. By
 // mail it is given to send, and called sent when the commit follows: a crash
 // in between repeats the mail with the same Message-ID. An error of send that
-// wraps ErrSendFailed makes the message failed; any other one puts it off.
+// wraps ErrSendFailed makes the message failed; any other one puts it off, and
+// so does a fault of its own rows, which is returned with found.
 // disclosure.ErrHeld while the instance is held.
 func (db *DB) SendDue(ctx context.Context, by disclosure.Caller, send func(context.Context, Outbound) error) (found bool, err error) {
+	var id disclosure.MessageID
 	err = db.transact(ctx, by, func(t *tx) error {
 		found = false
 		if err := t.mayLeave(ctx); err != nil {
 			return err
 		}
-		var id disclosure.MessageID
 		var owner disclosure.CaseID
 		err := t.QueryRow(ctx, `SELECT id, case_id FROM message WHERE leaves_at <= $1 AND case_id IS NOT NULL
 			ORDER BY leaves_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`, t.now).Scan(&id, &owner)
@@ -395,6 +396,10 @@ func (db *DB) SendDue(ctx context.Context, by disclosure.Caller, send func(conte
 		}
 		return t.sendReply(ctx, c, m, send)
 	})
+	if err != nil && found && !stopsAll(ctx, err) { // the next one must not wait for it
+		_, off := db.pool.Exec(ctx, `UPDATE message SET leaves_at = $2 WHERE id = $1 AND leaves_at IS NOT NULL`, id, db.Now().Add(badRowWaits))
+		err = errors.Join(fmt.Errorf("send reply %s: %w", id, err), unavailable(off))
+	}
 	return found, err
 }
 

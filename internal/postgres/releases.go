@@ -588,7 +588,8 @@ func (db *DB) ReleaseTimeline(ctx context.Context, by disclosure.Caller, id disc
 }
 
 // WakeReleases lets every release whose time has come tick, at most limit of
-// them, and says how many there were. Work calls it.
+// them, and says how many did. One that cannot is put off for an hour and
+// keeps no other waiting. Work calls it.
 func (db *DB) WakeReleases(ctx context.Context, limit int) (int, error) {
 	rows, err := db.pool.Query(ctx, `SELECT id FROM release WHERE wake_at <= $1 ORDER BY wake_at LIMIT $2`, db.Now(), limit)
 	if err != nil {
@@ -598,14 +599,33 @@ func (db *DB) WakeReleases(ctx context.Context, limit int) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("look for releases to wake: %w", unavailable(err))
 	}
+	n := 0
+	var failed []error
 	for _, id := range ids {
 		err := db.updateRelease(ctx, disclosure.System("work"), id, func(t *tx, lr *loadedRelease) error {
 			lr.Tick(t.now)
 			return nil
 		})
-		if err != nil {
-			return 0, err
+		switch {
+		case err == nil:
+			n++
+		case stopsAll(ctx, err):
+			return n, err
+		default:
+			failed = append(failed, fmt.Errorf("wake release %s: %w", id, err))
+			if _, err := db.pool.Exec(ctx, `UPDATE release SET wake_at = $2 WHERE id = $1 AND wake_at < $2`, id, db.Now().Add(badRowWaits)); err != nil {
+				return n, fmt.Errorf("put release %s off: %w", id, unavailable(err))
+			}
 		}
 	}
-	return len(ids), nil
+	return n, errors.Join(failed...)
+}
+
+// badRowWaits is how long a row that cannot be worked on is left alone.
+const badRowWaits = time.Hour
+
+// stopsAll reports whether an error is no single row's: the others would fail
+// as this one did.
+func stopsAll(ctx context.Context, err error) bool {
+	return errors.Is(err, vault.ErrLocked) || errors.Is(err, ErrUnavailable) || errors.Is(err, disclosure.ErrHeld) || ctx.Err() != nil
 }

@@ -68,3 +68,21 @@ func TestRefusedPreAnnouncementStaysPrivate(t *testing.T) {
 		t.Errorf("after a pre-announcement that was refused: %d upcoming, due %v, release %s; want nothing public and the release scheduled", n, due, r.State)
 	}
 }
+
+func TestBadReleaseKeepsNoOtherWaiting(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	bad, good := w.scheduled(), w.scheduled()
+	for i, id := range []disclosure.ReleaseID{bad, good} {
+		_, err := w.pool.Exec(ctx, `UPDATE release SET wake_at = $2 WHERE id = $1`, id, w.Now().Add(time.Duration(i-10)*time.Minute))
+		w.must(err)
+	}
+	_, err := w.pool.Exec(ctx, `UPDATE release SET body = 'altered' WHERE id = $1`, bad)
+	w.must(err)
+	if n, err := w.WakeReleases(ctx, 1); n != 0 || err == nil {
+		t.Errorf("WakeReleases() of an altered release = %d, %v; want an error", n, err)
+	}
+	if n, err := w.WakeReleases(ctx, 1); n != 1 || err != nil {
+		t.Errorf("WakeReleases() the next time = %d, %v; want the good one to tick", n, err)
+	}
+}

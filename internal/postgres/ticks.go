@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/internal/disclosure"
-	"postern/internal/vault"
 )
 
 // WakeCases lets every case whose time has come tick, at most limit of them,
@@ -37,10 +36,13 @@ func (db *DB) WakeCases(ctx context.Context, by disclosure.Caller, limit int) (n
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, vault.ErrLocked) || errors.Is(err, ErrUnavailable) || ctx.Err() != nil:
+		case stopsAll(ctx, err):
 			return n, err
 		default:
 			failed = append(failed, fmt.Errorf("wake case %s: %w", id, err))
+			if _, err := db.pool.Exec(ctx, `UPDATE cases SET wake_at = $2 WHERE id = $1 AND wake_at < $2`, id, db.Now().Add(badRowWaits)); err != nil {
+				return n, fmt.Errorf("put case %s off: %w", id, unavailable(err))
+			}
 		}
 	}
 	return n, errors.Join(failed...)

@@ -178,12 +178,13 @@ func (t *tx) takeInvitation(ctx context.Context, a *Arrival) error {
 
 // TellMailboxes puts notices that were sent to reporters into the mailboxes of
 // those who have one, with the planned date, and notes them in each lane. It
-// says how many notices it took. Every one is taken once.
+// says how many notices it took. Every one is taken once; one that cannot be
+// is tried again the next time and keeps no other waiting.
 func (db *DB) TellMailboxes(ctx context.Context, by disclosure.Caller) (n int, err error) {
 	if !by.IsSystem() {
 		return 0, disclosure.ErrForbidden
 	}
-	rows, err := db.pool.Query(ctx, `SELECT release, id FROM notice WHERE audience = 'reporters' AND state = 'sent' AND NOT in_mailboxes ORDER BY sent_at LIMIT 50`)
+	rows, err := db.pool.Query(ctx, `SELECT release, id FROM notice WHERE audience = 'reporters' AND state = 'sent' AND NOT in_mailboxes ORDER BY sent_at LIMIT 1000`)
 	if err != nil {
 		return 0, fmt.Errorf("look for notices to reporters: %w", unavailable(err))
 	}
@@ -195,14 +196,19 @@ func (db *DB) TellMailboxes(ctx context.Context, by disclosure.Caller) (n int, e
 	if err != nil {
 		return 0, fmt.Errorf("look for notices to reporters: %w", unavailable(err))
 	}
+	var failed []error
 	for _, d := range list {
 		err := db.transact(ctx, by, func(t *tx) error { return t.tellMailboxes(ctx, d.Release, d.Notice) })
-		if err != nil {
-			return n, fmt.Errorf("put notice %s into the mailboxes: %w", d.Notice, err)
+		switch {
+		case err == nil:
+			n++
+		case stopsAll(ctx, err):
+			return n, err
+		default:
+			failed = append(failed, fmt.Errorf("put notice %s into the mailboxes: %w", d.Notice, err))
 		}
-		n++
 	}
-	return n, nil
+	return n, errors.Join(failed...)
 }
 
 func (t *tx) tellMailboxes(ctx context.Context, release disclosure.ReleaseID, notice disclosure.NoticeID) error {
