@@ -345,7 +345,7 @@ func TestLogForTheAuditor(t *testing.T) {
 // TestMailIsEscaped: what is kept in the outbox is shown as it stands.
 func TestMailIsEscaped(t *testing.T) {
 	h := newHouse(t)
-	b := h.as(h.Tri)
+	b := h.as(h.Rel)
 	if body := b.page("/outbox"); !strings.Contains(body, "kept mail") {
 		t.Error("the outbox does not list the mail by its subject")
 	}

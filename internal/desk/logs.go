@@ -75,7 +75,7 @@ func logQuery(f pages.LogFilters, before int64) postgres.LogQuery {
 var logKinds = []ui.Option{
 	{Value: "case.", Label: "cases"}, {Value: "arrival.", Label: "arrivals"}, {Value: "message.", Label: "messages"}, {Value: "file.", Label: "files"},
 	{Value: "release.", Label: "releases"}, {Value: "notice.", Label: "notices"}, {Value: "delivery.", Label: "deliveries"},
-	{Value: "directory.", Label: "the private list"}, {Value: "ledger.", Label: "ledgers read"}, {Value: "member.", Label: "members"},
+	{Value: "directory.", Label: "the private list"}, {Value: "outbox.", Label: "the outbox read"}, {Value: "ledger.", Label: "ledgers read"}, {Value: "member.", Label: "members"},
 	{Value: "session.", Label: "sessions"}, {Value: "policy.", Label: "policy"}, {Value: "vault.", Label: "vault"}, {Value: "key.", Label: "keys"},
 	{Value: "site.", Label: "the public site"}, {Value: "instance.", Label: "the instance"},
 }

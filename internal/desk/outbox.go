@@ -11,9 +11,11 @@ import (
 	"postern/web/ui"
 )
 
+// The outbox names the distributors, so it is guarded and logged like the
+// private list.
 func (d *Desk) outboxRoutes() {
-	d.page(pages.PathOutbox, team, d.outbox)
-	d.page(pages.PathOutbox+"/{mail}", team, d.keptMail)
+	d.page(pages.PathOutbox, disclosure.Releaser|disclosure.Admin, d.stepUp(d.outbox))
+	d.page(pages.PathOutbox+"/{mail}", disclosure.Releaser|disclosure.Admin, d.stepUp(d.keptMail))
 }
 
 // outboxRows is how many mails a page of the outbox has.
@@ -24,6 +26,9 @@ func (d *Desk) outbox(v *visit) error {
 	if d.c.Outbox == nil {
 		view.Relay = "the relay"
 		return v.render(pages.Outbox(view))
+	}
+	if err := d.c.DB.OutboxOpened(v.Context(), v.by, "outbox"); err != nil {
+		return err
 	}
 	list, err := d.c.Outbox.List()
 	if err != nil {
@@ -66,6 +71,9 @@ func (d *Desk) keptMail(v *visit) error {
 	}
 	raw, err := d.c.Outbox.Read(name)
 	if err != nil {
+		return err
+	}
+	if err := d.c.DB.OutboxOpened(v.Context(), v.by, name); err != nil {
 		return err
 	}
 	view := pages.MailView{Desk: d.frame(v, ui.NavOutbox), Mail: mailFile(list[i], raw)}

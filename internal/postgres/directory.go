@@ -40,6 +40,15 @@ func (db *DB) Distributor(ctx context.Context, by disclosure.Caller, id disclosu
 	return d, err
 }
 
+// OutboxOpened logs that the caller is shown mail that was kept: one by its
+// name, or the list of them, both of which name distributors.
+func (db *DB) OutboxOpened(ctx context.Context, by disclosure.Caller, name string) error {
+	if !by.Can(disclosure.Admin) && !by.Can(disclosure.Releaser) {
+		return disclosure.ErrForbidden
+	}
+	return db.transact(ctx, by, func(t *tx) error { return t.opened(ctx, "outbox.opened", name) })
+}
+
 // readDirectory reads one entry, or all when id is empty.
 func (db *DB) readDirectory(ctx context.Context, by disclosure.Caller, id disclosure.DistributorID, f func([]disclosure.Distributor) error) error {
 	if !by.Can(disclosure.Admin) && !by.Can(disclosure.Releaser) {
