@@ -36,9 +36,9 @@ func (d *Desk) noticeView(v *visit, r *disclosure.Release, n *disclosure.Notice)
 		if err != nil {
 			return view, err
 		}
-		facts = disclosure.Facts{Recipients: list, Unusable: unusable(list, now)}
 		view.Count, view.List = len(list), postgres.ListDigest(list)
 		view.Named = v.by.SteppedUp(d.c.DB.Wall()) || !n.Audience.Private()
+		facts = factsOf(list, view.Named, now)
 		if view.Named {
 			view.Recipients = recipientRows(list, now)
 		}
@@ -112,7 +112,7 @@ func (d *Desk) sendView(v *visit, r *disclosure.Release, n *disclosure.Notice) (
 	if err != nil {
 		return view, err
 	}
-	facts := disclosure.Facts{Recipients: list, Unusable: unusable(list, now)}
+	facts := factsOf(list, v.by.SteppedUp(d.c.DB.Wall()) || !n.Audience.Private(), now)
 	view.Count = len(list)
 	for _, rec := range list {
 		if rec.ClearText && len(rec.Keys) == 0 {
@@ -131,6 +131,18 @@ func (d *Desk) sendView(v *visit, r *disclosure.Release, n *disclosure.Notice) (
 		view.StepUp, view.DemoCode = pages.NoticeForm(r.ID, n.ID, pages.NoticeSend), d.demoCode(v)
 	}
 	return view, nil
+}
+
+// factsOf are a preflight's; without names they say "Distributor 3 of the list".
+func factsOf(list []disclosure.Recipient, named bool, now time.Time) disclosure.Facts {
+	if !named {
+		list = slices.Clone(list)
+		for i := range list {
+			list[i].Name = fmt.Sprintf("Distributor %d of the list", i+1)
+			list[i].Address = ""
+		}
+	}
+	return disclosure.Facts{Recipients: list, Unusable: unusable(list, now)}
 }
 
 // unusable names each key that cannot be encrypted to now.
