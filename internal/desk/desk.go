@@ -61,13 +61,18 @@ type Config struct {
 
 // Desk is the team's door.
 type Desk struct {
-	c       Config
-	server  *server.Server
-	unlocks *auth.Limiter // tries at the vault, per address
-	dummy   string        // a hash nobody's password fits, so that an unknown name costs as much
-	likely  likely
-	links   links // the demo's one-time sign-in links
+	c         Config
+	server    *server.Server
+	unlocks   *auth.Limiter // tries at the vault, per address
+	anyUnlock *auth.Limiter // tries at the vault, from wherever
+	dummy     string        // a hash nobody's password fits, so that an unknown name costs as much
+	likely    likely
+	links     links // the demo's one-time sign-in links
 }
+
+// anyUnlockLimits slow down many addresses that guess at the vault together,
+// and never keep the team waiting for longer than a quarter of a minute.
+var anyUnlockLimits = auth.Limits{Free: 100, First: time.Second, Most: 15 * time.Second, Forget: time.Hour, Keys: 1}
 
 // New registers the routes.
 func New(c Config) (*Desk, error) {
@@ -87,7 +92,7 @@ func New(c Config) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Desk{c: c, unlocks: auth.NewLimiter(auth.SignInLimits), dummy: dummy}
+	d := &Desk{c: c, unlocks: auth.NewLimiter(auth.SignInLimits), anyUnlock: auth.NewLimiter(anyUnlockLimits), dummy: dummy}
 	d.server = server.New(server.Config{
 		Name: "desk", BaseURL: c.URL, Cookies: true, Proxies: c.Proxies, Log: c.Log,
 		Problem: d.problem, ErrorPage: d.errorPage,

@@ -128,8 +128,14 @@ func (d *Desk) signIn(w http.ResponseWriter, r *http.Request) error {
 		return server.Render(w, r, http.StatusUnprocessableEntity, pages.SignIn(pages.SignInView{Desk: f, Name: name,
 			Next: next(r.PostFormValue(pages.FieldNext), "")}))
 	}
-	key := sha256.Sum256([]byte("sign-in " + name))
+	// By name and address, so that a stranger's wrong tries do not shut the
+	// member out; and, more generously, by the name alone.
+	key := sha256.Sum256([]byte("sign-in " + d.server.AddressKey(r) + name))
+	anywhere := sha256.Sum256([]byte("sign-in anywhere " + name))
 	wait, err := d.c.DB.Attempt(r.Context(), key[:])
+	if err == nil && wait == 0 {
+		wait, err = d.c.DB.AttemptAnywhere(r.Context(), anywhere[:])
+	}
 	if err != nil {
 		return err
 	}
@@ -157,8 +163,10 @@ func (d *Desk) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := d.c.DB.AttemptSucceeded(r.Context(), key[:]); err != nil {
-		return err
+	for _, k := range [][32]byte{key, anywhere} {
+		if err := d.c.DB.AttemptSucceeded(r.Context(), k[:]); err != nil {
+			return err
+		}
 	}
 	d.setSession(w, secret, int(postgres.SessionLife/time.Second))
 	http.Redirect(w, r, next(r.PostFormValue(pages.FieldNext), home(in.Member.Caller())), http.StatusSeeOther)

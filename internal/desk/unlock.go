@@ -83,8 +83,14 @@ func (d *Desk) unlock(w http.ResponseWriter, r *http.Request) error {
 	fault := func(text string) error {
 		return d.showUnlock(w, r, http.StatusUnprocessableEntity, []disclosure.Fault{{Field: pages.FieldPass, Text: text}})
 	}
-	// One key for all addresses: there is one vault to guess at.
-	if wait, ok := d.unlocks.Try("vault", d.c.DB.Wall()); !ok {
+	// By address, so that a stranger's tries do not keep the team out; and, more
+	// generously, for all: each try costs the memory of a derivation.
+	from := d.server.AddressKey(r)
+	wait, ok := d.unlocks.Try(from, d.c.DB.Wall())
+	if ok {
+		wait, ok = d.anyUnlock.Try("vault", d.c.DB.Wall())
+	}
+	if !ok {
 		return fault("Too many tries. Wait " + wait.Round(time.Second).String() + " and try again.")
 	}
 	if _, err := v.Unlock(r.PostFormValue(pages.FieldPass)); err != nil {
@@ -93,7 +99,8 @@ func (d *Desk) unlock(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	d.unlocks.Succeeded("vault")
+	d.unlocks.Succeeded(from)
+	d.anyUnlock.Succeeded("vault")
 	d.c.Log.Info("the vault was unlocked", "door", "desk")
 	if d.c.Unlocked != nil {
 		d.c.Unlocked()

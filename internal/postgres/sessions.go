@@ -212,6 +212,9 @@ const (
 	attemptsFree = 5
 	attemptFirst = 30 * time.Second
 	attemptMost  = time.Hour
+
+	anywhereFree = 100         // for one name from wherever it comes
+	anywhereMost = time.Minute // short: somebody else must not shut the member out
 	attemptStale = 24 * time.Hour
 )
 
@@ -219,6 +222,17 @@ const (
 // the same time are not all let through. A wait above zero means: refused, and
 // not counted.
 func (db *DB) Attempt(ctx context.Context, key []byte) (wait time.Duration, err error) {
+	return db.attempt(ctx, key, attemptsFree, attemptMost)
+}
+
+// AttemptAnywhere is Attempt for a name whoever tries it: many more tries are
+// free, and the wait is never longer than a minute. It slows down who guesses
+// from many addresses; Attempt, with the address in its key, slows down one.
+func (db *DB) AttemptAnywhere(ctx context.Context, key []byte) (wait time.Duration, err error) {
+	return db.attempt(ctx, key, anywhereFree, anywhereMost)
+}
+
+func (db *DB) attempt(ctx context.Context, key []byte, free int, most time.Duration) (wait time.Duration, err error) {
 	wall := db.Wall()
 	err = unavailable(pgx.BeginFunc(ctx, db.pool, func(p pgx.Tx) error {
 		_, err := p.Exec(ctx, `INSERT INTO attempt (key, failed, until) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING`, key, wall)
@@ -239,8 +253,8 @@ func (db *DB) Attempt(ctx context.Context, key []byte) (wait time.Duration, err 
 		}
 		failed++
 		next := wall
-		if over := failed - attemptsFree; over >= 0 {
-			next = wall.Add(min(attemptMost, attemptFirst<<min(over, 10)))
+		if over := failed - free; over >= 0 {
+			next = wall.Add(min(most, attemptFirst<<min(over, 10)))
 		}
 		_, err = p.Exec(ctx, `UPDATE attempt SET failed = $2, until = $3 WHERE key = $1`, key, failed, next)
 		return err
