@@ -4,10 +4,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/internal/auth"
 	"postern/internal/desk"
@@ -67,7 +69,7 @@ var expected = map[string]string{
 	"POST /distributors/{distributor}": "a", "POST /distributors/{distributor}/key": "a",
 	"POST /distributors/{distributor}/remove-key": "a", "POST /distributors/{distributor}/revoke": "a",
 
-	"GET /outbox": teamOf, "GET /outbox/{mail}": teamOf, "GET /health": anyone, "GET /held": anyone, "POST /held/release": "ra",
+	"GET /outbox": "ra", "GET /outbox/{mail}": "ra", "GET /health": anyone, "GET /held": anyone, "POST /held/release": "ra",
 	"GET /members": teamOf, "POST /members/invite": "a", "POST /members/{member}/roles": "a", "POST /members/{member}/reset": "a",
 	"POST /members/{member}/disable": "a", "POST /members/{member}/enable": "a",
 	"POST /members/{member}/add-key": "a", "POST /members/{member}/remove-key": "a",
@@ -304,8 +306,8 @@ func TestStepUp(t *testing.T) {
 		"POST /distributors/{distributor}/revoke":    "/distributors/{distributor}",
 		"POST " + release + "/notices/{notice}/send": release + "/notices/{notice}/send", "POST " + release + "/publish": release + "/publish",
 		"POST " + release + "/notices/{notice}/resend": release + "/notices/{notice}", "POST " + release + "/confirm": release,
-		"POST /held/release": "/held",
-		"POST /vault/add":    "/vault", "POST /vault/remove": "/vault", "POST /members/invite": "/members",
+		"POST /held/release": "/held", "GET /outbox": "/outbox", "GET /outbox/{mail}": "/outbox/{mail}",
+		"POST /vault/add": "/vault", "POST /vault/remove": "/vault", "POST /members/invite": "/members",
 		"POST /members/{member}/roles": "/members", "POST /members/{member}/reset": "/members", "POST /members/{member}/disable": "/members",
 		"POST /members/{member}/enable": "/members", "POST /members/{member}/add-key": "/members", "POST /members/{member}/remove-key": "/members",
 	} {
@@ -349,5 +351,86 @@ func TestHiddenRelease(t *testing.T) {
 	}
 	if a := b.post("/releases/"+string(r.ID)+"/title", form("version", fmt.Sprint(r.Version), "title", "Mine")); a.code != http.StatusNotFound {
 		t.Errorf("rename it as somebody else: %d, want 404", a.code)
+	}
+	logged := func(by disclosure.Caller) (about int) {
+		t.Helper()
+		rows, err := h.DB.Log(t.Context(), by, postgres.LogQuery{Limit: 500})
+		h.must(err)
+		for _, row := range rows {
+			if row.Object == string(r.ID) || row.Object == string(n.ID) {
+				about++
+			}
+		}
+		return about
+	}
+	for _, state := range []string{"planned", "called off"} {
+		if logged(h.Ada) == 0 || logged(h.adm) != 0 || logged(h.Aud) != 0 {
+			t.Errorf("%s: rows about the release in the log for one who sees it %d, an admin who does not %d, an auditor %d; want some, 0, 0",
+				state, logged(h.Ada), logged(h.adm), logged(h.Aud))
+		}
+		if state == "planned" {
+			h.must(h.DB.UpdateRelease(t.Context(), h.Ada, r.ID, func(r *disclosure.Release) error {
+				return r.CallOff("Not this time.", h.Ada, h.DB.Now())
+			}))
+		}
+	}
+}
+
+// TestKeyProblemsNameNobody: before a step-up a preflight says which entry of
+// the list is in the way, not whose it is.
+func TestKeyProblemsNameNobody(t *testing.T) {
+	h := newHouse(t)
+	key := newKey(t, "Hushed Linux", "security@hushed.example", h.DB.Now())
+	_, err := h.DB.Enroll(t.Context(), h.Ada, disclosure.Distributor{Name: "Hushed Linux", Address: "security@hushed.example",
+		Keys: []disclosure.RecipientKey{{Fingerprint: key.Certificate().Fingerprint(), Certificate: key.Certificate().Binary()}}})
+	h.must(err)
+	r := h.release("Spring release")
+	n := noticeTo(t, r, disclosure.ToDistributors)
+	h.Advance(t, 6*365*24*time.Hour) // the key has expired
+	at := "/releases/" + string(r.ID) + "/notices/" + string(n.ID)
+	for _, path := range []string{at, at + "/send"} {
+		if body := h.calm(h.Rel).page(path); strings.Contains(body, "Hushed") || !strings.Contains(body, "Distributor 1 of the list: ") {
+			t.Errorf("GET %s without a step-up names the distributor, or does not say that its key is in the way", path)
+		}
+		if body := h.as(h.Rel).page(path); !strings.Contains(body, "Hushed Linux: ") {
+			t.Errorf("GET %s after a step-up does not say whose key is in the way", path)
+		}
+	}
+}
+
+// TestWrongTriesAreOfTheirAddress: a stranger who knows a login, or the way to
+// the unlock page, does not shut the team out.
+func TestWrongTriesAreOfTheirAddress(t *testing.T) {
+	h := newHouse(t)
+	try := func(from, path string, f url.Values) answer {
+		r := httptest.NewRequest(http.MethodPost, "http://desk.example"+path, strings.NewReader(f.Encode()))
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.RemoteAddr = from + ":4711"
+		w := httptest.NewRecorder()
+		h.desk.ServeHTTP(w, r)
+		return answer{w.Code, w.Header().Get("Location"), w.Body.String(), w.Header()}
+	}
+	good := func() url.Values {
+		return form("name", "tri@lantern.example", "password", postgrestest.Password, "code", auth.TOTPCode(h.TOTP[h.Tri.Member], h.DB.Wall()))
+	}
+	for range 7 {
+		try("198.51.100.7", "/sign-in", form("name", "tri@lantern.example", "password", "wrong", "code", "000000"))
+	}
+	if a := try("198.51.100.7", "/sign-in", good()); !strings.Contains(a.body, "Too many tries") {
+		t.Errorf("sign in from the guesser's address: %d to %q, want too many tries", a.code, a.location)
+	}
+	if a := try("198.51.100.8", "/sign-in", good()); a.code != http.StatusSeeOther || a.location != "/inbox" {
+		t.Errorf("sign in from another address: %d to %q, want the inbox\n%s", a.code, a.location, faultBox.FindString(a.body))
+	}
+	h.DB.Vault().Lock()
+	for range 7 {
+		try("198.51.100.7", "/unlock", form("passphrase", "wrong"))
+	}
+	if a := try("198.51.100.7", "/unlock", form("passphrase", postgrestest.Passphrase)); !strings.Contains(a.body, "Too many tries") {
+		t.Errorf("unlock from the guesser's address: %d to %q, want too many tries", a.code, a.location)
+	}
+	if a := try("198.51.100.8", "/unlock", form("passphrase", postgrestest.Passphrase)); a.code != http.StatusSeeOther {
+		t.Errorf("unlock from another address: %d, want it done\n%s", a.code, faultBox.FindString(a.body))
 	}
 }

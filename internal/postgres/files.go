@@ -191,16 +191,12 @@ func (db *DB) OpenFile(ctx context.Context, by disclosure.Caller, id disclosure.
 
 // seesRelease opens a release's key for a caller who may see every case in it.
 func (t *tx) seesRelease(ctx context.Context, r disclosure.ReleaseID) error {
-	if !t.by.IsSystem() {
-		var hidden bool
-		err := t.QueryRow(ctx, `SELECT EXISTS (SELECT FROM cases c WHERE c.release = $1 AND NOT `+visibleTo("c", "$2", "$2")+`)`,
-			r, string(t.by.Member)).Scan(&hidden)
-		if err != nil {
-			return fmt.Errorf("look at the cases of release %s: %w", r, err)
-		}
-		if hidden {
-			return fmt.Errorf("open release %s: %w", r, disclosure.ErrNotFound)
-		}
+	lr, err := t.loadRelease(ctx, r, forShow)
+	if err != nil {
+		return err
 	}
-	return t.openReleaseKey(ctx, r)
+	if !lr.VisibleTo(t.by) {
+		return fmt.Errorf("open release %s: %w", r, disclosure.ErrNotFound)
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,10 +69,23 @@ func (db *DB) Log(ctx context.Context, by disclosure.Caller, q LogQuery) ([]LogR
 		add("l.n < ?", q.Before)
 	}
 	if !by.IsSystem() {
-		// By the case itself, or by what belongs to it.
+		// By the case itself, or by what belongs to it or to its release.
 		add(`NOT EXISTS (SELECT FROM cases c WHERE c.restricted AND NOT `+visibleTo("c", "?", "?")+` AND (c.id = l.object
 			OR EXISTS (SELECT FROM arrival x WHERE x.id = l.object AND x.case_id = c.id)
-			OR EXISTS (SELECT FROM file x WHERE x.id = l.object AND x.case_id = c.id)))`, string(by.Member))
+			OR EXISTS (SELECT FROM file x WHERE x.id = l.object AND (x.case_id = c.id OR x.release = c.release))
+			OR c.release = l.object
+			OR EXISTS (SELECT FROM notice x WHERE x.id = l.object AND x.release = c.release)
+			OR EXISTS (SELECT FROM delivery x JOIN notice y ON y.id = x.notice WHERE x.id = l.object AND y.release = c.release)))`, string(by.Member))
+		off, err := db.hiddenCalledOff(ctx, by)
+		if err != nil {
+			return nil, fmt.Errorf("read the log: %w", err)
+		}
+		if len(off) > 0 {
+			add(`NOT EXISTS (SELECT FROM unnest(?::text[]) c (release) WHERE c.release = l.object
+				OR EXISTS (SELECT FROM file x WHERE x.id = l.object AND x.release = c.release)
+				OR EXISTS (SELECT FROM notice x WHERE x.id = l.object AND x.release = c.release)
+				OR EXISTS (SELECT FROM delivery x JOIN notice y ON y.id = x.notice WHERE x.id = l.object AND y.release = c.release))`, off)
+		}
 	}
 	rows, err := db.pool.Query(ctx, `SELECT l.n, l.at, l.actor, coalesce(l.member, ''), l.type, l.object, coalesce(k.number, 0), l.vault, l.sealed
 		FROM log l LEFT JOIN cases k ON k.id = l.object
@@ -92,6 +106,43 @@ func (db *DB) Log(ctx context.Context, by disclosure.Caller, q LogQuery) ([]LogR
 		return nil, fmt.Errorf("read the log: %w", unavailable(err))
 	}
 	return list, nil
+}
+
+// hiddenCalledOff are the called off releases that had a case hidden from the
+// caller. Only their sealed card remembers their cases: one that cannot be
+// opened now counts as hidden, while there is anything to hide.
+func (db *DB) hiddenCalledOff(ctx context.Context, by disclosure.Caller) ([]string, error) {
+	rows, err := db.pool.Query(ctx, `SELECT c.id FROM cases c WHERE NOT `+visibleTo("c", "$1", "$1"), string(by.Member))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	hidden, err := pgx.CollectRows(rows, pgx.RowTo[disclosure.CaseID])
+	if err != nil || len(hidden) == 0 {
+		return nil, unavailable(err)
+	}
+	rows, err = db.pool.Query(ctx, `SELECT id, wrapped_key, key_version, card FROM release WHERE state = 'called off'`)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var id string
+		var wrapped, sealed []byte
+		var version int
+		if err := rows.Scan(&id, &wrapped, &version, &sealed); err != nil {
+			return nil, unavailable(err)
+		}
+		var card releaseCard
+		key, err := db.openOwnerKey("release", id, wrapped, version)
+		if err == nil {
+			err = openJSON(key, db.aad("release", "card", id, id, version), sealed, &card)
+		}
+		if err != nil || slices.ContainsFunc(card.Cases, func(c disclosure.CaseID) bool { return slices.Contains(hidden, c) }) {
+			list = append(list, id)
+		}
+	}
+	return list, unavailable(rows.Err())
 }
 
 // openDetails opens a payload when it can; the chain, not this, says whether a
