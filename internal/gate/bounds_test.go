@@ -3,6 +3,7 @@ package gate_test
 import (
 	"context"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"strings"
 	"testing"
@@ -113,5 +114,51 @@ func TestOneAddressLeavesRoom(t *testing.T) {
 	}
 	if a := w.form("/report", "description", "The wick is wet."); a.status != http.StatusCreated {
 		t.Errorf("afterwards: %d, want 201", a.status)
+	}
+}
+
+// TestArmoredIntoMailbox: what the page encrypted in the browser is added, text
+// and files in one message, as the page sends it: without the text field.
+func TestArmoredIntoMailbox(t *testing.T) {
+	w := newWorld(t)
+	once := w.opens()
+	code := w.post("/api/v1/reports", "text/plain", "The lantern leaks oil.").receipt(t).Code
+	once()
+	send := func(armored string) answer {
+		t.Helper()
+		var b strings.Builder
+		form := multipart.NewWriter(&b)
+		for _, f := range [][2]string{{"code", code}, {"do", "add"}, {"key", strings.Repeat("k", 40)}, {"armored", armored}} {
+			if err := form.WriteField(f[0], f[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := form.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return w.post("/mailbox", form.FormDataContentType(), b.String())
+	}
+	armored := encrypt(t, w.team.Certificate(), "It also leaks at night. "+strings.Repeat("Drip. ", 60_000))
+	if a := send(armored[:len(armored)/2]); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("half a message: %d, want 422", a.status)
+	}
+	if a := send(encrypt(t, mustStranger(t).Certificate(), "x")); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("a message to somebody else: %d, want 422", a.status)
+	}
+	before := w.arrivals()
+	if a := send(armored); a.status != http.StatusOK || w.arrivals() != before+1 {
+		t.Fatalf("an encrypted addition: %d, %d more arrivals; want 200 and one", a.status, w.arrivals()-before)
+	}
+	once()
+	thread, err := w.DB.Thread(t.Context(), w.Ada, w.theCase().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, m := range thread {
+		found = found || strings.Contains(m.Text, "It also leaks at night.")
+	}
+	if !found {
+		t.Error("the thread does not show what was added")
 	}
 }

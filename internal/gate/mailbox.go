@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,7 @@ type mailboxRequest struct {
 	files   *intake // where a body that is not small has its place
 	n       int     // of files
 	refused error   // there was no place for it
+	armored *armoredPart
 }
 
 func (q *mailboxRequest) get(name string) string { return normalize(q.values[name]) }
@@ -106,9 +108,12 @@ func (g *Gate) readParts(s *set, r *http.Request, q *mailboxRequest) error {
 		if err != nil {
 			return broken(err)
 		}
-		if p.FormName() == public.FieldFiles {
+		switch p.FormName() {
+		case public.FieldFiles:
 			err = g.readFile(r.Context(), s, q, p)
-		} else {
+		case public.FieldArmored:
+			err = g.readArmored(r.Context(), s, q, p)
+		default:
 			err = q.field(p)
 		}
 		if err != nil {
@@ -118,17 +123,49 @@ func (g *Gate) readParts(s *set, r *http.Request, q *mailboxRequest) error {
 	return errForm
 }
 
-func (g *Gate) readFile(ctx context.Context, s *set, q *mailboxRequest, p *multipart.Part) (err error) {
+// place sees to it that what streams in has an intake.
+func (g *Gate) place(ctx context.Context, s *set, q *mailboxRequest) (err error) {
+	if q.refused == nil && q.files == nil {
+		q.files, err = g.begin(ctx, s, disclosure.ArrivalMessage, disclosure.ByMailbox)
+		return err
+	}
+	return q.refused
+}
+
+// armoredPart is the message our page made in the browser, of text and files.
+type armoredPart struct {
+	disclosure.ArrivalPart
+	head []byte // its beginning, for telling whom it is for
+	cut  bool   // its end is not there
+}
+
+// readArmored streams that message. Without script the field is empty.
+func (g *Gate) readArmored(ctx context.Context, s *set, q *mailboxRequest, p *multipart.Part) error {
+	head, err := io.ReadAll(io.LimitReader(p, 32<<10))
+	if err != nil {
+		return broken(err)
+	}
+	if len(bytes.TrimSpace(head)) == 0 || q.armored != nil {
+		return nil
+	}
+	if err := g.place(ctx, s, q); err != nil {
+		return err
+	}
+	var end tail
+	part, err := q.files.add(disclosure.PartOpenPGP, "", "application/pgp-encrypted", io.TeeReader(io.MultiReader(bytes.NewReader(head), p), &end))
+	if err != nil {
+		return ours(err)
+	}
+	q.armored = &armoredPart{part, head, !end.whole()}
+	return nil
+}
+
+func (g *Gate) readFile(ctx context.Context, s *set, q *mailboxRequest, p *multipart.Part) error {
 	if p.FileName() == "" {
 		return nil // the field was left empty
 	}
-	if q.refused != nil {
-		return q.refused
-	}
-	if q.files == nil {
-		if q.files, err = g.begin(ctx, s, disclosure.ArrivalMessage, disclosure.ByMailbox); err != nil {
-			return err
-		}
+	if err := g.place(ctx, s, q); err != nil {
+		return err
 	}
 	if _, err := q.files.add(disclosure.PartFile, p.FileName(), p.Header.Get("Content-Type"), p); err != nil {
 		return ours(err)
@@ -247,7 +284,7 @@ func (g *Gate) act(ctx context.Context, s *set, box *vault.Mailbox, q *mailboxRe
 	v.Form = public.MailboxForm{}
 	v.Done = done
 	if done == "" {
-		v.Added = &public.MailboxItem{At: got.Received, Size: int64(len(a.text)), Digest: got.SHA256, Files: q.n}
+		v.Added = &public.MailboxItem{At: got.Received, Size: a.size(), Digest: got.SHA256, Files: q.n}
 	}
 	return http.StatusOK
 }
@@ -278,6 +315,7 @@ func (g *Gate) actSecret(ctx context.Context, s *set, box *vault.Mailbox, q *mai
 // addition is what somebody adds to a mailbox: a message, or a wish.
 type addition struct {
 	text    string
+	armored *armoredPart        // in the intake already; there is no text then
 	kind    disclosure.PartKind // of the text; empty: PartText
 	toKey   string
 	secret  bool // it holds a private key: sealed, never shown
@@ -287,11 +325,28 @@ type addition struct {
 	answers []disclosure.Answer
 }
 
+func (a *addition) size() int64 {
+	if a.armored != nil {
+		return a.armored.Size
+	}
+	return int64(len(a.text))
+}
+
 // addition judges a mailbox form. nil: it only asks to see the mailbox.
 func (s *set) addition(q *mailboxRequest) (*addition, string, []disclosure.Fault) {
 	switch q.values[public.FieldDo] {
 	case public.DoAdd:
 		text := q.get(public.FieldText)
+		if q.armored != nil {
+			j := s.judgeHead(q.armored.head)
+			if q.armored.cut {
+				j.fault = cutOff
+			}
+			if j.fault != "" {
+				return nil, "", []disclosure.Fault{fieldFault(public.FieldText, j.fault)}
+			}
+			return &addition{armored: q.armored, toKey: j.toKey}, "", nil
+		}
 		if strings.TrimSpace(text) == "" && q.n == 0 {
 			return nil, "", []disclosure.Fault{fieldFault(public.FieldText, "Write what you want to add, or choose a file.")}
 		}
@@ -348,6 +403,9 @@ func (g *Gate) addMessage(ctx context.Context, s *set, box *vault.Mailbox, key s
 		kind = disclosure.PartText
 	}
 	sum := hexSum([]byte(a.text))
+	if a.armored != nil {
+		sum, in.header.ClientEncrypted = a.armored.SHA256, true
+	}
 	if a.text != "" {
 		if _, err := in.add(kind, "", "", strings.NewReader(a.text)); err != nil {
 			return receipt{}, err
