@@ -44,7 +44,8 @@ type Edition struct {
 	URL         string
 	Certificate []byte // the team's, binary
 	Instance    string
-	Publishing  []Advisory // those that become public by this edition; empty for a site edition
+	Signed      map[string]Document // what is public and signed now, by path: it changes only with its content
+	Publishing  []Advisory          // those that become public by this edition; empty for a site edition
 }
 
 // UpcomingText is the frozen text of a sent pre-announcement, word for word.

@@ -145,6 +145,9 @@ func (t *tx) publishEdition(ctx context.Context, number int64, publishing []disc
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("read the team's certificate: %w", err)
 	}
+	if e.Signed, err = t.signedDocuments(ctx); err != nil {
+		return err
+	}
 	docs, err := render(e)
 	if err != nil {
 		return fmt.Errorf("render edition %d: %w", number, err)
@@ -159,6 +162,27 @@ func (t *tx) publishEdition(ctx context.Context, number int64, publishing []disc
 		return err
 	}
 	return t.notify(ctx, ChannelEdition)
+}
+
+// signedDocuments are those that were signed, as they stand.
+func (t *tx) signedDocuments(ctx context.Context) (map[string]disclosure.Document, error) {
+	rows, err := t.Query(ctx, `SELECT path, type, bytes, renew FROM document WHERE signed AND length(bytes) > 0`)
+	if err != nil {
+		return nil, fmt.Errorf("read the signed documents: %w", err)
+	}
+	signed := map[string]disclosure.Document{}
+	d := disclosure.Document{Signed: true}
+	var renew *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&d.Path, &d.Type, &d.Bytes, &renew}, func() error {
+		d.Renew = timeOf(renew)
+		signed[d.Path] = d
+		d.Bytes = nil
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the signed documents: %w", err)
+	}
+	return signed, nil
 }
 
 // inForce adds what stands beside the policy's text: a pause, and the roster.
@@ -264,6 +288,9 @@ func (t *tx) replaceDocuments(ctx context.Context, edition int64, docs []disclos
 		if d.Signed && len(d.Bytes) == 0 { // it waits for a key: the stored one stays
 			if stored {
 				paths = append(paths, d.Path)
+			}
+			if stored && !d.Renew.IsZero() { // or it was looked at, and says what it should
+				batch.Queue(`UPDATE document SET rendered_by = $2 WHERE path = $1`, d.Path, d.Rendered)
 			}
 			continue
 		}

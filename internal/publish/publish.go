@@ -192,6 +192,11 @@ func (s *site) securityTxt() error {
 	line("Preferred-Languages", p.Project.Language)
 	line("Canonical", s.e.URL+SecurityTxtPath)
 	line("Policy", s.e.URL+public.PathHome)
+	if old := s.e.Signed[SecurityTxtPath]; s.stillGood(old, b.String()) {
+		d.Renew = old.Renew
+		s.add(d) // without bytes: the stored one stays
+		return nil
+	}
 	signed, err := s.Sign([]byte(b.String()), now)
 	if err != nil {
 		return fmt.Errorf("sign security.txt: %w", err)
@@ -200,6 +205,30 @@ func (s *site) securityTxt() error {
 	d.Renew = now.Add(SecurityTxtLasts * 7 / 10)
 	s.add(d)
 	return nil
+}
+
+// stillGood reports whether the stored security.txt says what the new one
+// would, is signed by the key of today, and need not be renewed yet. What is
+// signed changes with its content alone: its ETag must not tell that something
+// else was published.
+func (s *site) stillGood(old disclosure.Document, fresh string) bool {
+	if len(old.Bytes) == 0 || s.cert == nil || old.Renew.IsZero() || !s.e.At.Before(old.Renew) {
+		return false
+	}
+	known := func(uint64) []pgp.Known { return []pgp.Known{{Certificate: s.cert, Label: "team"}} }
+	text, judged, err := pgp.OpenClearSigned(old.Bytes, known, s.e.At)
+	return err == nil && judged.Signature == pgp.SignatureValidKnown && judged.Integrity == pgp.IntegrityWhole &&
+		withoutExpiry(string(text)) == withoutExpiry(fresh)
+}
+
+func withoutExpiry(text string) string {
+	var kept []string
+	for _, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
+		if !strings.HasPrefix(line, "Expires: ") && line != "" {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\n")
 }
 
 func (s *site) static() error {

@@ -92,6 +92,47 @@ func TestRenderIsStable(t *testing.T) {
 	}
 }
 
+// TestSecurityTxtStays: a later edition leaves the stored file alone until it
+// is to be renewed, says something else, or another key is ours.
+func TestSecurityTxtStays(t *testing.T) {
+	e, team := edition(t)
+	docs, err := renderer(team).Render(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := byPath(docs)[SecurityTxtPath]
+	e.Signed = map[string]disclosure.Document{SecurityTxtPath: stored}
+	other, _, err := pgp.NewTeam("Another", "security@lantern.example", at.Add(-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*disclosure.Edition)
+		signer *pgp.Secret
+		stays  bool
+	}{
+		{"the next day", func(e *disclosure.Edition) { e.At = at.Add(24 * time.Hour) }, team, true},
+		{"when it is due", func(e *disclosure.Edition) { e.At = stored.Renew }, team, false},
+		{"with another address", func(e *disclosure.Edition) { e.URL = "https://other.example" }, team, false},
+		{"with another key", func(e *disclosure.Edition) { e.Certificate = other.Certificate().Binary() }, other, false},
+		{"with nothing stored", func(e *disclosure.Edition) { e.Signed = nil }, team, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := e
+			tt.change(&e)
+			docs, err := renderer(tt.signer).Render(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := byPath(docs)[SecurityTxtPath]
+			if stays := len(d.Bytes) == 0; stays != tt.stays || d.Renew.IsZero() {
+				t.Errorf("security.txt stays = %v with renewal at %s, want %v", stays, d.Renew, tt.stays)
+			}
+		})
+	}
+}
+
 // TestLocked: without the team's key signed documents are left as they are.
 func TestLocked(t *testing.T) {
 	e, _ := edition(t)
