@@ -74,6 +74,9 @@ func (d *Desk) caseConversation(v *visit) error {
 type caseChange struct {
 	done   string // key of flashes
 	change func(v *visit, c *disclosure.Case) error
+	// look makes change where that needs something of the database: the case is
+	// not locked then, and no second connection is waited for under its lock.
+	look func(v *visit) (func(v *visit, c *disclosure.Case) error, error)
 }
 
 // caseSteps is every form that changes the case itself, and what it calls. A
@@ -83,39 +86,39 @@ func (d *Desk) caseSteps() map[string]caseChange {
 	now := d.c.DB.Now
 	get := func(v *visit, name string) string { return v.PostFormValue(name) }
 	return map[string]caseChange{
-		pages.CaseAcknowledge: {"acknowledged", func(v *visit, c *disclosure.Case) error { return c.Acknowledge(v.by, now()) }},
-		pages.CaseAssign:      {"assigned", d.assign},
-		pages.CaseMove: {"moved", func(v *visit, c *disclosure.Case) error {
+		pages.CaseAcknowledge: {done: "acknowledged", change: func(v *visit, c *disclosure.Case) error { return c.Acknowledge(v.by, now()) }},
+		pages.CaseAssign:      {done: "assigned", look: d.assign},
+		pages.CaseMove: {done: "moved", change: func(v *visit, c *disclosure.Case) error {
 			return c.Move(disclosure.CaseState(get(v, pages.FieldTo)), v.by, now())
 		}},
-		pages.CaseReopen: {"reopened", func(v *visit, c *disclosure.Case) error { return c.Reopen(v.by, now()) }},
-		pages.CaseClose:  {"closed", d.closeCase},
-		pages.CaseTitle: {"saved", func(v *visit, c *disclosure.Case) error {
+		pages.CaseReopen: {done: "reopened", change: func(v *visit, c *disclosure.Case) error { return c.Reopen(v.by, now()) }},
+		pages.CaseClose:  {done: "closed", look: d.closeCase},
+		pages.CaseTitle: {done: "saved", change: func(v *visit, c *disclosure.Case) error {
 			return c.SetTitle(get(v, pages.FieldTitle), v.by, now())
 		}},
-		pages.CaseSeverity: {"saved", func(v *visit, c *disclosure.Case) error {
+		pages.CaseSeverity: {done: "saved", change: func(v *visit, c *disclosure.Case) error {
 			return c.SetSeverity(disclosure.Severity{Level: get(v, pages.FieldLevel), Vector: get(v, pages.FieldVector),
 				Reason: get(v, pages.FieldSeverity)}, v.by, now())
 		}},
-		pages.CaseAffected: {"saved", func(v *visit, c *disclosure.Case) error {
+		pages.CaseAffected: {done: "saved", change: func(v *visit, c *disclosure.Case) error {
 			return c.SetAffected(affectedOf(v), v.by, now())
 		}},
-		pages.CaseCredit: {"saved", func(v *visit, c *disclosure.Case) error {
+		pages.CaseCredit: {done: "saved", change: func(v *visit, c *disclosure.Case) error {
 			return c.SetCredit(disclosure.ReporterID(get(v, pages.FieldReporter)), disclosure.CreditWish(get(v, pages.FieldCredit)),
 				get(v, pages.FieldCreditAs), v.by, now())
 		}},
-		pages.CaseKey: {"saved", d.reporterKey},
-		pages.CaseCVE: {"saved", func(v *visit, c *disclosure.Case) error {
+		pages.CaseKey: {done: "saved", change: d.reporterKey},
+		pages.CaseCVE: {done: "saved", change: func(v *visit, c *disclosure.Case) error {
 			if err := c.SetClass(get(v, pages.FieldClass), v.by, now()); err != nil {
 				return err
 			}
 			return c.SetCVE(get(v, pages.FieldCVE), v.by, now())
 		}},
-		pages.CaseText: {"saved", func(v *visit, c *disclosure.Case) error { return c.SetPublic(publicOf(v), v.by, now()) }},
-		pages.CaseTrack: {"saved", func(v *visit, c *disclosure.Case) error {
+		pages.CaseText: {done: "saved", change: func(v *visit, c *disclosure.Case) error { return c.SetPublic(publicOf(v), v.by, now()) }},
+		pages.CaseTrack: {done: "saved", change: func(v *visit, c *disclosure.Case) error {
 			return c.SetTrack(disclosure.Track(get(v, pages.FieldTrack)), v.by, now())
 		}},
-		pages.CaseRestrict: {"saved", func(v *visit, c *disclosure.Case) error {
+		pages.CaseRestrict: {done: "saved", change: func(v *visit, c *disclosure.Case) error {
 			if get(v, pages.FieldRestricted) != "yes" {
 				return c.Unrestrict(v.by, now())
 			}
@@ -139,12 +142,18 @@ func (d *Desk) caseStep(do string, step caseChange) handler {
 			return err
 		}
 		shown := v.PostFormValue(pages.FieldVersion)
-		err = d.c.DB.UpdateCase(v.Context(), v.by, c.ID, func(c *disclosure.Case) error {
-			if shown != "" && shown != strconv.Itoa(c.Version) && !single(do) {
-				return disclosure.ErrStale
-			}
-			return step.change(v, c)
-		})
+		change := step.change
+		if step.look != nil {
+			change, err = step.look(v)
+		}
+		if err == nil {
+			err = d.c.DB.UpdateCase(v.Context(), v.by, c.ID, func(c *disclosure.Case) error {
+				if shown != "" && shown != strconv.Itoa(c.Version) && !single(do) {
+					return disclosure.ErrStale
+				}
+				return change(v, c)
+			})
+		}
 		if err == nil {
 			d.c.Wake()
 			if do == pages.CaseClose {
@@ -197,40 +206,45 @@ func echo(v *visit, do string, view *pages.CaseView) {
 	view.Case = &c
 }
 
-func (d *Desk) assign(v *visit, c *disclosure.Case) error {
+func (d *Desk) assign(v *visit) (func(*visit, *disclosure.Case) error, error) {
+	to := func(id disclosure.MemberID, name string) (func(*visit, *disclosure.Case) error, error) {
+		return func(v *visit, c *disclosure.Case) error { return c.Assign(id, name, v.by, d.c.DB.Now()) }, nil
+	}
 	id := disclosure.MemberID(v.PostFormValue(pages.FieldOwner))
 	if id == "" {
-		return c.Assign("", "", v.by, d.c.DB.Now())
+		return to("", "")
 	}
 	options, err := d.memberOptions(v)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, o := range options {
 		if o.Value == string(id) {
-			return c.Assign(id, o.Label, v.by, d.c.DB.Now())
+			return to(id, o.Label)
 		}
 	}
-	return disclosure.Refuse(pages.FieldOwner, "Choose one of the members.")
+	return nil, disclosure.Refuse(pages.FieldOwner, "Choose one of the members.")
 }
 
-func (d *Desk) closeCase(v *visit, c *disclosure.Case) error {
+func (d *Desk) closeCase(v *visit) (func(*visit, *disclosure.Case) error, error) {
 	var of disclosure.CaseID
 	if number := strings.TrimPrefix(strings.TrimSpace(v.PostFormValue(pages.FieldOf)), "#"); number != "" {
 		n, err := strconv.Atoi(number)
 		if err != nil {
-			return disclosure.Refuse(pages.FieldOf, "Write the number of the other case, like 42.")
+			return nil, disclosure.Refuse(pages.FieldOf, "Write the number of the other case, like 42.")
 		}
 		other, err := d.c.DB.CaseByNumber(v.Context(), v.by, n)
 		if err != nil {
-			return disclosure.Refuse(pages.FieldOf, "There is no case #"+strconv.Itoa(n)+".")
+			return nil, disclosure.Refuse(pages.FieldOf, "There is no case #"+strconv.Itoa(n)+".")
 		}
 		of = other.ID
 	}
-	if err := c.Cite(v.PostFormValue(pages.FieldCited), v.by); err != nil {
-		return err
-	}
-	return c.Close(disclosure.Verdict(v.PostFormValue(pages.FieldVerdict)), v.PostFormValue(pages.FieldWhy), of, v.by, d.c.DB.Now())
+	return func(v *visit, c *disclosure.Case) error {
+		if err := c.Cite(v.PostFormValue(pages.FieldCited), v.by); err != nil {
+			return err
+		}
+		return c.Close(disclosure.Verdict(v.PostFormValue(pages.FieldVerdict)), v.PostFormValue(pages.FieldWhy), of, v.by, d.c.DB.Now())
+	}, nil
 }
 
 func affectedOf(v *visit) []disclosure.Affected {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"postern/internal/disclosure"
 )
@@ -29,9 +28,17 @@ func (t *tx) noticeWork(ctx context.Context, lr *loadedRelease, id disclosure.No
 		return NoticeWork{}, err
 	}
 	return NoticeWork{Release: lr.Release, Notice: n, Recipients: list, Patch: func(f disclosure.FileID) ([]byte, error) {
+		// On this transaction's connection: whoever waits for it may hold the last one.
+		var one int
+		if err := t.QueryRow(ctx, `SELECT 1 FROM file WHERE id = $1 AND release = $2`, f, lr.ID).Scan(&one); err != nil {
+			return nil, fmt.Errorf("find patch %s: %w", f, notFound(err))
+		}
+		t.keys[string(lr.ID)] = lr.key
 		var buf bytes.Buffer
-		err := t.db.OpenFile(ctx, t.by, f, func(disclosure.File) (io.Writer, error) { return &buf, nil })
-		return buf.Bytes(), err
+		if err := t.readFile(ctx, string(lr.ID), f, &buf); err != nil {
+			return nil, err
+		}
+		return buf.Bytes(), t.opened(ctx, "file.read", string(f))
 	}}, nil
 }
 
