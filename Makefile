@@ -43,7 +43,10 @@ fuzz: ## fuzz every target for FUZZTIME (20s)
 	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
 	    echo "fuzz $$pkg $$target $(FUZZTIME)"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg >"$$log" 2>&1 || { \
+	      if grep -q 'context deadline exceeded' "$$log" && ! grep -q 'Failing input' "$$log"; then \
+	        echo "  the time was up in the middle of an input; none failed"; \
+	      else cat "$$log"; exit 1; fi; }; \
 	    tail -n 3 "$$log"; \
 	  done; done
 
