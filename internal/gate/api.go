@@ -90,6 +90,9 @@ func (g *Gate) problems(h server.Handler) server.Handler {
 		if p.Type == "/problems/not-stored" {
 			w.Header().Set("Retry-After", "5")
 		}
+		if p.Type == "/problems/too-many" && w.Header().Get("Retry-After") == "" {
+			w.Header().Set("Retry-After", "5") // a place comes free sooner than a turn
+		}
 		w.WriteHeader(p.Status)
 		_, _ = w.Write(append(b, '\n'))
 		return nil

@@ -134,6 +134,7 @@ func (g *Gate) noPlace(w http.ResponseWriter, r *http.Request, s *set, why error
 		return server.Render(w, r, http.StatusUnprocessableEntity, public.Report(v))
 	}
 	answer, _ := g.formProblem(s, f, why)
+	w.Header().Set("Retry-After", "5")
 	return server.Render(w, r, answer.status, public.Report(answer.view))
 }
 
