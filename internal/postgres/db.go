@@ -50,6 +50,7 @@ type DB struct {
 	site     string
 	policies policies
 	beat     beat
+	uploads  chan struct{} // as many as may hold a connection while bytes come
 	sending  struct {
 		mu   sync.Mutex
 		pool *pgxpool.Pool // nil until the first delivery
@@ -85,7 +86,8 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", redact(err))
 	}
-	db := &DB{pool: pool, wall: c.Wall, worker: c.Worker, log: c.Log, site: c.Site}
+	db := &DB{pool: pool, wall: c.Wall, worker: c.Worker, log: c.Log, site: c.Site,
+		uploads: make(chan struct{}, max(1, conf.MaxConns/3))}
 	if err := checkSchema(ctx, pool); err != nil {
 		pool.Close()
 		return nil, err

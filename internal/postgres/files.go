@@ -24,6 +24,13 @@ func (db *DB) StoreFile(ctx context.Context, by disclosure.Caller, c disclosure.
 	if !by.Can(disclosure.Triager) && !by.Can(disclosure.Releaser) {
 		return f, disclosure.ErrForbidden
 	}
+	// Bytes that trickle in hold a connection: a third of the pool at most.
+	select {
+	case db.uploads <- struct{}{}:
+		defer func() { <-db.uploads }()
+	case <-ctx.Done():
+		return f, fmt.Errorf("wait to store a file: %w", ctx.Err())
+	}
 	// The bytes come from a reader, which cannot be read twice: one try.
 	err = unavailable(db.once(ctx, by, func(t *tx) error {
 		if c == "" {

@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,4 +87,29 @@ func TestBadReleaseKeepsNoOtherWaiting(t *testing.T) {
 	if n, err := w.WakeReleases(ctx, 1); n != 1 || err != nil {
 		t.Errorf("WakeReleases() the next time = %d, %v; want the good one to tick", n, err)
 	}
+}
+
+// TestSlowUploadsLeaveConnections: bytes that never end do not keep the desk
+// from reading.
+func TestSlowUploadsLeaveConnections(t *testing.T) {
+	w := newWorld(t)
+	ctx, stop := context.WithCancel(t.Context())
+	id := w.accepted()
+	r, feed := io.Pipe()
+	var group sync.WaitGroup
+	for range 2 * int(w.pool.Config().MaxConns) {
+		group.Go(func() { _, _ = w.StoreFile(ctx, w.tri, id, "", "slow", "", r) })
+	}
+	for range cap(w.uploads) { // each of them has begun to read
+		_, err := feed.Write([]byte("x"))
+		w.must(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := w.Case(soon, w.tri, id); err != nil {
+		t.Errorf("Case() while files trickle in = %v", err)
+	}
+	stop()
+	w.must(feed.CloseWithError(context.Canceled))
+	group.Wait()
 }
