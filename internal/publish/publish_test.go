@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -191,5 +192,48 @@ func TestSecurityTxt(t *testing.T) {
 	}
 	if left := d.Renew.Sub(e.At); left <= 0 || left >= SecurityTxtLasts {
 		t.Errorf("security.txt is renewed after %s; want before it expires", left)
+	}
+}
+
+// TestC11FingerprintIsTheKeys: the page shows the full fingerprint of the very
+// key that is served, in groups.
+func TestC11FingerprintIsTheKeys(t *testing.T) {
+	e, team := edition(t)
+	docs, err := renderer(team).Render(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, err := pgp.ParseCertificates(byPath(docs)["/key.asc"].Bytes)
+	if err != nil || len(served) != 1 {
+		t.Fatalf("/key.asc holds %d certificates, %v", len(served), err)
+	}
+	page := strings.Join(strings.Fields(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(string(byPath(docs)["/"].Bytes), " ")), "")
+	if !strings.Contains(page, served[0].Fingerprint()) {
+		t.Errorf("the page does not show %s", served[0].FingerprintGroups())
+	}
+}
+
+// TestC5PageShowsWhatIsConfigured: each example of the policy, and no other.
+func TestC5PageShowsWhatIsConfigured(t *testing.T) {
+	e, team := edition(t)
+	home := func(yes, no []string) string {
+		p := *e.Policy
+		p.Intake.Scope, p.Intake.OutOfScope = yes, no
+		e := e
+		e.Policy = &p
+		docs, err := renderer(team).Render(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(byPath(docs)["/"].Bytes)
+	}
+	page := home([]string{"A wick that burns through", "A lamp that opens"}, []string{"Smoke that is documented"})
+	for _, want := range []string{"A wick that burns through", "A lamp that opens", "Smoke that is documented"} {
+		if strings.Count(page, want) != 1 {
+			t.Errorf("the page says %q %d times, want once", want, strings.Count(page, want))
+		}
+	}
+	if other := home([]string{"Only this"}, nil); strings.Contains(other, "wick") || strings.Contains(other, "Smoke") || !strings.Contains(other, "Only this") {
+		t.Errorf("another policy's page still shows the first one's examples, or not its own:\n%s", other)
 	}
 }
