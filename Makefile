@@ -26,7 +26,7 @@ build: ## build bin/postern, static, without cgo
 test: ## everything: unit, real PostgreSQL, real gpg, real browser; installs what it needs
 	@.ci/deps test web
 	@.ci/vendor
-	@$(GO) build ./... && $(GO) vet ./...
+	@CGO_ENABLED=0 $(GO) build ./... && CGO_ENABLED=0 $(GO) vet ./...
 	@set -o pipefail; $(GO) test -race -shuffle=on -timeout 14m -json ./... | $(GO) run .ci/testlog.go
 
 check: generate ## linters, and "regenerating changes nothing"

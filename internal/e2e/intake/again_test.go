@@ -110,7 +110,9 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "postern")
-	out, err := exec.Command("go", "build", "-o", path, "postern/cmd/postern").CombinedOutput()
+	build := exec.Command("go", "build", "-o", path, "postern/cmd/postern")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
