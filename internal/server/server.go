@@ -23,6 +23,8 @@ import (
 	"github.com/a-h/templ"
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/httprate"
+
+	"postern/internal/disclosure"
 )
 
 // Handler answers or fails; a failure before anything was written becomes the
@@ -85,6 +87,7 @@ var (
 	errNotThere = errors.New("no such page")
 	errMethod   = errors.New("method not allowed")
 	errOrigin   = errors.New("the request came from another site")
+	errRefused  = errors.New("refused")
 )
 
 // Page registers a page: GET and HEAD, which change nothing but the log and
@@ -250,6 +253,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
 	if a.Status >= 500 {
 		level = slog.LevelError
 	}
+	var refusal *disclosure.Refusal
+	if errors.As(err, &refusal) { // it may quote what somebody typed
+		err = errRefused
+	}
 	s.c.Log.Log(r.Context(), level, "answered with an error", "door", s.c.Name, "request", a.RequestID,
 		"method", r.Method, "route", routeOf(r), "status", a.Status, "error", err)
 	if a.Redirect != "" {
@@ -305,8 +312,7 @@ func Fragment(w http.ResponseWriter, r *http.Request, part templ.Component) erro
 // Limit answers 429 beyond n requests a window from one address, through
 // over. The address is kept only as an HMAC under a key of this process.
 func (s *Server) Limit(n int, window time.Duration, over Handler) func(http.Handler) http.Handler {
-	return httprate.Limit(n, window,
-		httprate.WithKeyFuncs(func(r *http.Request) (string, error) { return s.AddressKey(r), nil }),
+	return httprate.LimitBy(n, window, func(r *http.Request) (string, error) { return s.AddressKey(r), nil },
 		httprate.WithLimitHandler(s.handle(over)))
 }
 
