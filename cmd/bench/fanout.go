@@ -346,7 +346,8 @@ func (f *fan) encryptAll(_ context.Context, parsed []*pgp.Certificate) (cost, er
 		group.Go(func() {
 			size := new(counter)
 			for i := worker; i < len(f.readers); i += 2 {
-				to := parsed
+				var to []*pgp.Certificate
+				var err error
 				if parsed != nil {
 					to = parsed[i : i+1]
 				} else if to, err = pgp.ParseCertificates(f.readers[i].certificate); err != nil {

@@ -135,5 +135,4 @@ func patterns(routes []server.Route) []string {
 var (
 	contentLength = regexp.MustCompile(`(?m)^Content-Length: .*$`)
 	etag          = regexp.MustCompile(`(?m)^Etag: .*$`)
-	expires       = regexp.MustCompile(`(?m)^(Expires|Last-Modified): .*$`)
 )

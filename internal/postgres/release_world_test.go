@@ -77,14 +77,6 @@ func (w *world) must(err error) {
 	}
 }
 
-// second is another process on the same database.
-func (w *world) second(name string) *DB {
-	w.t.Helper()
-	db := w.open(name)
-	w.t.Cleanup(db.Close)
-	return db
-}
-
 func (w *world) open(name string) *DB {
 	w.t.Helper()
 	db, err := Open(w.t.Context(), Config{URL: w.desk, Wall: w.wall, Worker: name})

@@ -45,7 +45,7 @@ func TestCodeRoundTrip(t *testing.T) {
 			t.Fatalf("ParseCode(Words) = another code, %v", err)
 		}
 	})
-	if vault.NewCode() == vault.NewCode() {
+	if one, two := vault.NewCode(), vault.NewCode(); one == two {
 		t.Error("NewCode gave the same code twice")
 	}
 }

@@ -166,7 +166,7 @@ func TestOneFixedMailToAVictim(t *testing.T) {
 		n = 100
 	}
 	for i := range n {
-		say(250, fmt.Sprintf("MAIL FROM:<victim@elsewhere.example>"))
+		say(250, "MAIL FROM:<victim@elsewhere.example>")
 		say(250, "RCPT TO:<"+address+">")
 		say(354, "DATA")
 		d := c.DotWriter()
