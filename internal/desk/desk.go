@@ -176,19 +176,21 @@ func (d *Desk) member(roles disclosure.Roles, h handler) server.Handler {
 		if err != nil {
 			zone = time.UTC
 		}
-		return h(&visit{Request: r, w: w, session: s, by: s.Caller, zone: zone})
+		v := &visit{Request: r, w: w, session: s, by: s.Caller, zone: zone}
+		err = h(v)
+		if errors.Is(err, disclosure.ErrStepUp) {
+			return d.askFirst(v)
+		}
+		return err
 	}
 }
 
-// stepUp demands a fresh second factor before h; a page leads back to itself.
+// stepUp demands a fresh second factor before h. A page leads back to itself;
+// a form is kept while the factor is given, and goes on with what was typed.
 func (d *Desk) stepUp(h handler) handler {
 	return func(v *visit) error {
 		if !v.by.SteppedUp(d.c.DB.Wall()) {
-			next := v.URL.Path
-			if v.Method == http.MethodPost {
-				next = parentPage(next)
-			}
-			return redirect(pages.PathStepUp + "?next=" + next)
+			return disclosure.ErrStepUp
 		}
 		return h(v)
 	}
@@ -287,8 +289,6 @@ func (d *Desk) problem(err error) (server.Answer, bool) {
 		return server.Answer{Status: http.StatusSeeOther, Redirect: string(to)}, true
 	case errors.Is(err, vault.ErrLocked):
 		return server.Answer{Status: http.StatusSeeOther, Redirect: pages.PathUnlock}, true
-	case errors.Is(err, disclosure.ErrStepUp):
-		return server.Answer{Status: http.StatusSeeOther, Redirect: pages.PathStepUp}, true
 	case errors.Is(err, postgres.ErrUnavailable):
 		return server.Answer{Status: http.StatusServiceUnavailable, Title: "Not stored: the database did not answer",
 			Text: "Nothing was done. Go back: what you typed is still in the form. Try again in a moment.", RetryIn: 5}, true

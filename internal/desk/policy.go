@@ -65,11 +65,7 @@ func (d *Desk) policyForm(v *visit) error {
 	}
 	if v.PostFormValue(pages.FieldDo) == "apply" {
 		if !v.by.SteppedUp(d.c.DB.Wall()) {
-			// Not sent away: the text typed here would be lost.
-			view.Faults = []disclosure.Fault{{Field: pages.FieldPolicy, Text: "Putting a policy in force asks for a fresh second factor. Open " +
-				d.c.URL + pages.PathStepUp + " in another tab, give your code, and press the button here again."}}
-			view.Checked = true
-			return v.again(pages.Policy(view))
+			return disclosure.ErrStepUp
 		}
 		return d.applyPolicy(v, text)
 	}

@@ -3,6 +3,7 @@ package desk_test
 import (
 	"encoding/hex"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -74,7 +75,7 @@ var expected = map[string]string{
 	"POST /members/{member}/disable": "a", "POST /members/{member}/enable": "a",
 	"POST /members/{member}/add-key": "a", "POST /members/{member}/remove-key": "a",
 	"GET /log": "au", "GET /policy": teamOf, "POST /policy": "a",
-	"GET /vault": "a", "POST /vault/add": "a", "POST /vault/remove": "a",
+	"GET /vault": "a", "POST /vault/add": "a", "POST /vault/remove": "a", "POST /vault/holder": "a",
 	"GET /account": anyone, "POST /account/zone": anyone, "POST /account/key": anyone, "POST /account/alerts": anyone,
 	"POST /account/password": anyone, "POST /account/end-session": anyone,
 	"POST /demo/time": anyone,
@@ -294,34 +295,67 @@ func TestLockedVaultShowsNothing(t *testing.T) {
 }
 
 // TestStepUp: what leaves the house, and the private list, ask for a fresh
-// second factor, and lead back.
+// second factor. A page is come back to; a form is kept with all that was
+// typed and goes on, wherever its route is: the routes are walked.
 func TestStepUp(t *testing.T) {
 	h := newHouse(t)
 	x := h.furnished()
 	release := "/releases/{release}"
-	for route, back := range map[string]string{
+	back := map[string]string{
 		"GET /distributors": "/distributors", "GET /distributors/new": "/distributors/new", "GET /distributors/{distributor}": "/distributors/{distributor}",
-		"POST /distributors/new": "/distributors", "POST /distributors/{distributor}": "/distributors",
-		"POST /distributors/{distributor}/key": "/distributors/{distributor}", "POST /distributors/{distributor}/remove-key": "/distributors/{distributor}",
-		"POST /distributors/{distributor}/revoke":    "/distributors/{distributor}",
 		"POST " + release + "/notices/{notice}/send": release + "/notices/{notice}/send", "POST " + release + "/publish": release + "/publish",
-		"POST " + release + "/notices/{notice}/resend": release + "/notices/{notice}", "POST " + release + "/confirm": release,
-		"POST /held/release": "/held", "GET /outbox": "/outbox", "GET /outbox/{mail}": "/outbox/{mail}",
-		"POST /vault/add": "/vault", "POST /vault/remove": "/vault", "POST /members/invite": "/members",
-		"POST /members/{member}/roles": "/members", "POST /members/{member}/reset": "/members", "POST /members/{member}/disable": "/members",
-		"POST /members/{member}/enable": "/members", "POST /members/{member}/add-key": "/members", "POST /members/{member}/remove-key": "/members",
-	} {
-		a := x.use(h.calm(h.Ada), route)
-		if want := "/step-up?next=" + x.path(back); a.code != http.StatusSeeOther || a.location != want {
-			t.Errorf("%s without a step-up: %d to %q, want 303 to %q", route, a.code, a.location, want)
+		"GET /outbox": "/outbox", "GET /outbox/{mail}": "/outbox/{mail}",
+	}
+	kept := map[string]bool{
+		"POST /distributors/new": true, "POST /distributors/{distributor}": true, "POST /distributors/{distributor}/key": true,
+		"POST /distributors/{distributor}/remove-key": true, "POST /distributors/{distributor}/revoke": true,
+		"POST " + release + "/notices/{notice}/resend": true, "POST " + release + "/confirm": true,
+		"POST /held/release": true, "POST /vault/add": true, "POST /vault/remove": true, "POST /members/invite": true,
+		"POST /members/{member}/roles": true, "POST /members/{member}/reset": true, "POST /members/{member}/disable": true,
+		"POST /members/{member}/enable": true, "POST /members/{member}/add-key": true, "POST /members/{member}/remove-key": true,
+	}
+	x.form.Set("note", "typed, \"with\" care & <b>")
+	for _, route := range routesOf(h.desk) {
+		_, pattern, _ := strings.Cut(route, " ")
+		if expected[route] == always || expected[route] == public || route == "POST /sign-out" {
+			continue
 		}
+		a := x.use(h.calm(h.Ada), route)
+		switch {
+		case back[route] != "":
+			if want := "/step-up?next=" + x.path(back[route]); a.code != http.StatusSeeOther || a.location != want {
+				t.Errorf("%s without a step-up: %d to %q, want 303 to %q", route, a.code, a.location, want)
+			}
+		case kept[route]:
+			got := hiddenOf(a.body)
+			want := x.form.Encode()
+			then := got.Get("step_up_then")
+			got.Del("step_up_then")
+			got.Del("next")
+			got.Del("session")
+			if a.code != http.StatusForbidden || then != x.path(pattern) || got.Encode() != want {
+				t.Errorf("%s without a step-up: %d, on to %q with %s; want 403 with what was typed: %s", route, a.code, then, got.Encode(), want)
+			}
+		case a.code == http.StatusForbidden || strings.HasPrefix(a.location, "/step-up"):
+			t.Errorf("%s asks for a step-up (%d to %q), and no test says how it goes on", route, a.code, a.location)
+		}
+		delete(back, route)
+		delete(kept, route)
+		h.unlock()
+	}
+	if len(back)+len(kept) > 0 {
+		t.Errorf("not served: %v %v", back, kept)
 	}
 	typed, err := policy.Preset("demo")
 	h.must(err)
 	a := h.calm(h.Ada).post("/policy", form("do", "apply", "policy", typed))
-	if now, err := h.DB.CurrentPolicy(t.Context()); err != nil || now.Version != h.Policy.Version || a.code != http.StatusUnprocessableEntity ||
-		!strings.Contains(a.body, "fresh second factor") || !strings.Contains(a.body, "[publish]") {
-		t.Errorf("apply a policy without a step-up: %d, version %d, %v; want 422, the text kept, and version %d", a.code, now.Version, err, h.Policy.Version)
+	if now, err := h.DB.CurrentPolicy(t.Context()); err != nil || now.Version != h.Policy.Version || a.code != http.StatusForbidden ||
+		strings.ReplaceAll(hiddenOf(a.body).Get("policy"), "\r", "") != typed {
+		t.Errorf("apply a policy without a step-up: %d, version %d, %v; want 403, the text kept, and version %d", a.code, now.Version, err, h.Policy.Version)
+	}
+	a = h.calm(h.Ada).post("/vault/add", form("holder", "Ada", "passphrase", "never in a page", "passphrase_again", "never in a page"))
+	if a.location != "/step-up?next=/vault" || strings.Contains(a.body, "never in a page") {
+		t.Errorf("add a slot without a step-up: %d to %q; want to begin again, and no passphrase on a page", a.code, a.location)
 	}
 	for _, path := range []string{release + "/notices/{notice}/send", release + "/publish"} {
 		body := h.calm(h.Ada).page(x.path(path))
@@ -329,6 +363,56 @@ func TestStepUp(t *testing.T) {
 			t.Errorf("GET %s without a step-up: want its form, no name and no button", path)
 		}
 	}
+}
+
+// TestStepUpGoesOn: a long form that waited is enrolled once the code is given,
+// wrong codes in between lose no word, and its address never holds one.
+func TestStepUpGoesOn(t *testing.T) {
+	h := newHouse(t)
+	reader := newKey(t, "Distro", "security@distro.example", h.DB.Now())
+	b := h.calm(h.Ada)
+	note := "Line one,\r\nline two: \"quoted\" & <b>."
+	a := b.post("/distributors/new", form("name", "Distro", "address", "security@distro.example", "note", note, "key", string(reader.Certificate().Armored())))
+	for range 2 { // the second time after a wrong code
+		f := hiddenOf(a.body)
+		f.Set("code", "000000")
+		if a = b.post("/step-up", f); a.code != http.StatusUnprocessableEntity || hiddenOf(a.body).Get("note") != note {
+			t.Fatalf("a wrong code: %d, note %q; want 422 and %q", a.code, hiddenOf(a.body).Get("note"), note)
+		}
+	}
+	in, err := h.DB.SignInOf(t.Context(), h.Ada.Member)
+	h.must(err)
+	f := hiddenOf(a.body)
+	f.Set("code", auth.TOTPCode(in.TOTP, h.DB.Wall()))
+	a = b.post("/step-up", f)
+	if a.code != http.StatusTemporaryRedirect || a.location != "/distributors/new" {
+		t.Fatalf("the right code: %d to %q, want 307 to the form's own address\n%s", a.code, a.location, faultsOf(a.body))
+	}
+	b.done(a.location, f) // as a browser follows a 307
+	list, err := h.DB.Distributors(t.Context(), h.Ada)
+	h.must(err)
+	if len(list) != 1 || list[0].Note != note || len(list[0].Keys) != 1 {
+		t.Errorf("enrolled: %+v, want Distro with its note and key", list)
+	}
+	// Somebody else's address is never gone on to.
+	f.Set("step_up_then", "https://elsewhere.example/")
+	in, err = h.DB.SignInOf(t.Context(), h.Ada.Member)
+	h.must(err)
+	f.Set("code", auth.TOTPCode(in.TOTP, h.DB.Wall().Add(30*time.Second)))
+	if a = b.post("/step-up", f); a.code != http.StatusSeeOther || strings.Contains(a.location, "elsewhere") {
+		t.Errorf("going on to another site: %d to %q", a.code, a.location)
+	}
+}
+
+// hiddenOf is every hidden field of a page's step-up form.
+func hiddenOf(body string) url.Values {
+	v := url.Values{}
+	_, body, _ = strings.Cut(body, `id="form-step-up"`)
+	body, _, _ = strings.Cut(body, "</form>")
+	for _, m := range hiddenField.FindAllStringSubmatch(body, -1) {
+		v.Add(m[1], html.UnescapeString(m[2]))
+	}
+	return v
 }
 
 // TestHiddenRelease: a release with a case restricted to others does not exist.

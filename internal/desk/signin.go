@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +26,7 @@ func (d *Desk) signInRoutes() {
 	d.server.Form(pages.PathSignIn, 0, d.signIn)
 	d.form(pages.PathSignOut, 0, 0, d.signOut)
 	d.page(pages.PathStepUp, 0, d.stepUpPage)
-	d.form(pages.PathStepUp, 0, 0, d.stepUpForm)
+	d.form(pages.PathStepUp, 0, 3<<20, d.stepUpForm) // with a form that waits, whose bytes hidden fields may write longer
 	d.server.Page(pages.PathInvite+"/{token}", d.invitePage)
 	d.server.Form(pages.PathInvite+"/{token}", 0, d.accept)
 	d.server.Page("/enter/{token}", d.enter)
@@ -192,6 +194,54 @@ func (d *Desk) signOut(v *visit) error {
 	return v.see(pages.PathSignIn)
 }
 
+// askFirst asks for the second factor before what v wants. A page is come back
+// to. A form waits in hidden fields of the page that asks, and is sent on from
+// there, never by way of an address; those that send and publish have a page of
+// their own to be read again, and a passphrase is not put into a page.
+func (d *Desk) askFirst(v *visit) error {
+	if v.Method != http.MethodPost {
+		return redirect(pages.PathStepUp + "?next=" + v.URL.Path)
+	}
+	back := redirect(pages.PathStepUp + "?next=" + parentPage(v.URL.Path))
+	for _, own := range []string{pages.ReleasePublish, pages.NoticeSend} {
+		if strings.HasSuffix(v.URL.Path, "/"+own) {
+			return back
+		}
+	}
+	if err := v.ParseForm(); err != nil {
+		return err
+	}
+	view := d.stepUpView(v, parentPage(v.URL.Path))
+	view.Then = v.URL.Path
+	if view.Kept = keptFields(v.PostForm); view.Kept == nil {
+		return back
+	}
+	return server.Render(v.w, v.Request, http.StatusForbidden, pages.StepUp(view))
+}
+
+// mostKept bounds the fields of a form that waits for a second factor.
+const mostKept = 1000
+
+// keptFields are the fields of a form that waits; nil: it is not kept.
+func keptFields(form url.Values) []pages.KeptField {
+	kept := []pages.KeptField{}
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		switch name {
+		case pages.FieldPass, pages.FieldPassTwo, pages.FieldPassNow, pages.FieldPassword, pages.FieldAgain:
+			return nil
+		case pages.FieldCode, pages.FieldNext, pages.FieldStepUpThen:
+			continue
+		}
+		for _, value := range form[name] {
+			kept = append(kept, pages.KeptField{Name: name, Value: value})
+		}
+	}
+	if len(kept) > mostKept {
+		return nil
+	}
+	return kept
+}
+
 func (d *Desk) stepUpPage(v *visit) error {
 	return v.render(pages.StepUp(d.stepUpView(v, v.URL.Query().Get(pages.FieldNext))))
 }
@@ -220,6 +270,9 @@ func (d *Desk) stepUpForm(v *visit) error {
 	to := next(v.PostFormValue(pages.FieldNext), home(v.by))
 	fail := func(text string) error {
 		view := d.stepUpView(v, to)
+		if view.Then = next(v.PostFormValue(pages.FieldStepUpThen), ""); view.Then != "" {
+			view.Kept = keptFields(v.PostForm)
+		}
 		view.Faults = []disclosure.Fault{{Field: pages.FieldCode, Text: text}}
 		return v.again(pages.StepUp(view))
 	}
@@ -247,6 +300,10 @@ func (d *Desk) stepUpForm(v *visit) error {
 	}
 	if err := d.c.DB.AttemptSucceeded(v.Context(), key[:]); err != nil {
 		return err
+	}
+	if then := next(v.PostFormValue(pages.FieldStepUpThen), ""); then != "" && then != pages.PathStepUp {
+		http.Redirect(v.w, v.Request, then, http.StatusTemporaryRedirect) // 307: with method and body
+		return nil
 	}
 	return v.see(to)
 }

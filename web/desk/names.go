@@ -6,15 +6,16 @@ import "strconv"
 // occurs in several forms of a page: then it is ID(form, name). A Fault's Field
 // is the control's id.
 const (
-	FieldVersion  = "version" // hidden: Version of the case, release or distributor shown; for ErrStale
-	FieldNext     = "next"
-	FieldName     = "name"
-	FieldPassword = "password"
-	FieldAgain    = "password_again"
-	FieldCode     = "code" // TOTP, or a step-up
-	FieldPass     = "passphrase"
-	FieldPassTwo  = "passphrase_again"
-	FieldTyped    = "typed" // the name typed to confirm
+	FieldVersion    = "version" // hidden: Version of the case, release or distributor shown; for ErrStale
+	FieldNext       = "next"
+	FieldName       = "name"
+	FieldPassword   = "password"
+	FieldAgain      = "password_again"
+	FieldCode       = "code" // TOTP, or a step-up
+	FieldPass       = "passphrase"
+	FieldStepUpThen = "step_up_then" // where a form goes that waits for it
+	FieldPassTwo    = "passphrase_again"
+	FieldTyped      = "typed" // the name typed to confirm
 
 	FieldText      = "text"
 	FieldFiles     = "files"
@@ -96,6 +97,7 @@ const (
 	FieldThen        = "then" // where to go on after saving a notice: "preview", or empty
 	FieldHolder      = "holder"
 	FieldSlot        = "slot"
+	FieldMember      = "member"
 	FieldMail        = "mail"
 )
 

@@ -196,7 +196,7 @@ func Send(v SendView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = stepUpForm(v.Desk, v.StepUp, v.DemoCode).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = stepUpForm(v.Desk, v.StepUp, v.DemoCode, StepUpView{}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -42,7 +42,12 @@ type StepUpView struct {
 	Purpose  string // what it is for, "to send the notice"; empty: not said
 	Next     string
 	DemoCode string
+	Then     string      // where a form that waits goes on to; empty: none does
+	Kept     []KeptField // that form
 }
+
+// KeptField is one field of a form that waits for a second factor.
+type KeptField struct{ Name, Value string }
 
 // InboxView is the list of cases by the nearest promise.
 type InboxView struct {
@@ -611,7 +616,9 @@ type VaultView struct {
 	ui.Desk
 	Slots       []SlotRow
 	Fingerprint string // of the vault's public half
-	Holder      string // typed
+	Members     []ui.Option // who can hold a slot
+	Member      string      // chosen
+	Holder      string      // typed
 	CanAdmin    bool
 	Recovery    string // a recovery phrase just made; shown once
 }
@@ -621,8 +628,11 @@ type SlotRow struct {
 	ID    string
 	Kind  string // "passphrase", "recovery phrase", "machine"
 	Label string // the holder
-	Made  time.Time
-	Last  bool // it is the only one: it cannot be removed
+	// Member is the id of the member whose it is; empty: nobody's of the team.
+	Member     string
+	MemberName string
+	Made       time.Time
+	Last       bool // it is the only one: it cannot be removed
 }
 
 // NotFoundView is the one answer to whatever is not there, for this caller.

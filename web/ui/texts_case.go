@@ -29,6 +29,8 @@ type SignInTexts struct {
 	StepUpText         string
 	StepUpPlain        string
 	StepUpButton       string
+	StepUpKept         string
+	StepUpDrop         string
 }
 
 // InboxTexts is the inbox..
@@ -269,6 +271,8 @@ var englishSignIn = SignInTexts{
 	StepUpText:         "A fresh code is needed %s. It holds for ten minutes.",
 	StepUpPlain:        "A fresh code is needed for this step. It holds for ten minutes.",
 	StepUpButton:       "Confirm",
+	StepUpKept:         "Nothing was done yet. What you typed is kept on this page, and goes on with your code.",
+	StepUpDrop:         "Go back without it",
 }
 
 var englishInbox = InboxTexts{
