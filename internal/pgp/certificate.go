@@ -103,7 +103,7 @@ func keyBlocks(b []byte) ([][]byte, error) {
 		return [][]byte{b}, nil
 	}
 	var bins [][]byte
-	scan := blockScanner{text: b, signedLeft: 16}
+	scan := blockScanner{text: inMemory(b), signedLeft: 16}
 	for at := 0; at < len(b); {
 		block, ok := scan.next(at)
 		if !ok {

@@ -2,6 +2,7 @@ package pgp
 
 import (
 	"bytes"
+	"io"
 )
 
 // Shape is what a text turns out to be, judged from the outside. The set is closed.
@@ -52,18 +53,31 @@ func Inspect(text []byte) (found Inspection) {
 	if !bytes.Contains(text, []byte("PGP")) && !bytes.Contains(text, []byte("pgp")) && !bytes.Contains(text, []byte("Pgp")) {
 		return Inspection{Shape: ShapeText}
 	}
-	var first *armorBlock
-	scan := blockScanner{text: text, signedLeft: 16}
-	for at, blocks := 0, 0; at < len(text); blocks++ {
-		b, ok := scan.next(at)
+	first, why := (&blockScanner{text: inMemory(text), signedLeft: 16}).first()
+	switch {
+	case why != "":
+		return Inspection{Shape: ShapeBroken, Why: why}
+	case first == nil:
+		return Inspection{Shape: ShapeText}
+	case first.shape == ShapePrivateKey:
+		return Inspection{Shape: ShapePrivateKey}
+	}
+	return first.inspection(text)
+}
+
+// first finds the block that a text is judged by: its first, or the first
+// encrypted message. why is set instead where there are too many.
+func (s *blockScanner) first() (first *armorBlock, why string) {
+	for at, blocks := 0, 0; at < s.text.size; blocks++ {
+		b, ok := s.next(at)
 		if !ok {
 			break
 		}
 		if blocks == maxBlocks {
-			return Inspection{Shape: ShapeBroken, Why: "This text holds more armored blocks than any real one."}
+			return nil, "This text holds more armored blocks than any real one."
 		}
 		if b.shape == ShapePrivateKey {
-			return Inspection{Shape: ShapePrivateKey}
+			return b, ""
 		}
 		if first == nil {
 			first = b
@@ -76,10 +90,7 @@ func Inspect(text []byte) (found Inspection) {
 		}
 		at = b.end
 	}
-	if first == nil {
-		return Inspection{Shape: ShapeText}
-	}
-	return first.inspection(text)
+	return first, ""
 }
 
 // armorBlock is one block found in a text: text[start:end].
@@ -87,7 +98,9 @@ type armorBlock struct {
 	start, end int
 	shape      Shape
 	kind       string
-	body       []byte // decoded
+	body       []byte      // decoded; only its end where spool is set
+	packets    io.ReaderAt // the whole of it
+	size       int64       // of packets
 	repairs    []Repair
 	recipients []uint64
 	why        string
@@ -141,16 +154,16 @@ func mayBeMarker(line []byte) bool {
 // blockScanner finds armored blocks. It bounds how often it looks for the end
 // of a signed text, the one search that may run over the same text again.
 type blockScanner struct {
-	text       []byte
+	text       *source
 	signedLeft int
 }
 
 // next finds the next armored block at or after text[at].
 func (s *blockScanner) next(at int) (*armorBlock, bool) {
-	text := s.text
-	for at < len(text) {
-		line, next := lineAt(text, at)
-		if mayBeMarker(line) {
+	inside := false // a line that is read in pieces
+	for at < s.text.size {
+		line, next, cut := s.text.line(at)
+		if !inside && mayBeMarker(line) {
 			clean, repairs := cleanLine(line)
 			if m, ok := parseMarker(clean); ok && m.begin && knownKind(m.kind) {
 				if m.kind == armorSigned {
@@ -160,12 +173,12 @@ func (s *blockScanner) next(at int) (*armorBlock, bool) {
 							return b, true
 						}
 					}
-				} else if b, ok := readBlock(text, at, next, m, repairs); ok {
+				} else if b, ok := readBlock(s.text, at, next, m, repairs, cut); ok {
 					return b, true
 				}
 			}
 		}
-		at = next
+		at, inside = next, cut
 	}
 	return nil, false
 }
@@ -181,7 +194,7 @@ func knownKind(kind string) bool {
 
 // readBlock reads one block whose BEGIN line is text[start:next]. ok is false
 // where nothing after it looks like armor: then the line is only quoted somewhere.
-func readBlock(text []byte, start, next int, m marker, repairs []Repair) (*armorBlock, bool) {
+func readBlock(text *source, start, next int, m marker, repairs []Repair, cut bool) (*armorBlock, bool) {
 	p := newArmorParser()
 	p.repair(repairs...)
 	p.repair(m.repairs...)
@@ -192,18 +205,31 @@ func readBlock(text []byte, start, next int, m marker, repairs []Repair) (*armor
 		over = p.line(m.rest, true)
 	}
 	at := next
-	for !over && at < len(text) {
-		line, after := lineAt(text, at)
-		if over = p.line(line, false); p.err == errArmorCut {
+	var spill spilled
+	for !over && at < text.size {
+		line, after, more := text.line(at)
+		if over = p.line(line, cut); p.err == errArmorCut {
 			break // that line begins the next block
 		}
-		at = after
+		at, cut = after, more
+		if text.mem == nil && len(p.out) >= heldBlock {
+			spill.write(text, p.out)
+			p.out = p.out[:0]
+		}
 	}
 	b.end, b.body, b.repairs = at, p.out, p.repairs
-	if len(p.out) == 0 && !p.done && (p.err != nil || !blank(text[next:at])) {
+	b.packets, b.size = bytes.NewReader(p.out), int64(len(p.out))
+	if spill.spool != nil {
+		spill.write(text, p.out)
+		b.packets, b.size = spill.spool, spill.size
+	}
+	if text.err != nil {
+		return nil, false
+	}
+	if p.decoded == 0 && !p.done && (p.err != nil || !text.blank(next, at)) {
 		return nil, false // words, not armor
 	}
-	if p.longest < 32 && len(p.out) > 0 && (p.err == errArmorBroken || containsRepair(p.repairs, RepairSpaces)) {
+	if p.longest < 32 && p.decoded > 0 && (p.err == errArmorBroken || containsRepair(p.repairs, RepairSpaces)) {
 		return nil, false // a few words that happen to be base64
 	}
 	b.classify(p)
@@ -212,8 +238,8 @@ func readBlock(text []byte, start, next int, m marker, repairs []Repair) (*armor
 
 // classify decides from the kind and the packets what the block is.
 func (b *armorBlock) classify(p *armorParser) {
-	if h, _, err := readHeader(b.body); b.kind == armorPrivateKey || b.kind == "PGP SECRET KEY BLOCK" || b.kind == "PGP PRIVATE KEY" ||
-		err == nil && (h.tag == tagSecretKey || h.tag == tagSecretSubkey) {
+	if h, _, _, err := packetAt(b.packets, b.size, 0); b.kind == armorPrivateKey || b.kind == "PGP SECRET KEY BLOCK" || b.kind == "PGP PRIVATE KEY" ||
+		(err == nil || err == errCut) && (h.tag == tagSecretKey || h.tag == tagSecretSubkey) {
 		b.shape = ShapePrivateKey
 		return
 	}
@@ -227,12 +253,12 @@ func (b *armorBlock) classify(p *armorParser) {
 	case armorPublicKey, "PGP PUBLIC KEY":
 		b.kind = armorPublicKey
 		b.shape = ShapePublicKey
-		if !wholePackets(b.body) {
+		if !wholePackets(b.packets, b.size) {
 			b.cut()
 		}
 	case armorSignature:
 		b.shape = ShapeSignature
-		if !wholePackets(b.body) {
+		if !wholePackets(b.packets, b.size) {
 			b.cut()
 		}
 	default:
@@ -247,29 +273,22 @@ func (b *armorBlock) cut() {
 	b.shape, b.why = ShapeBroken, "The armored text is cut off: a part of it is missing."
 }
 
-func wholePackets(body []byte) bool {
-	if len(body) == 0 {
-		return false
-	}
-	for len(body) > 0 {
-		_, _, _, rest, err := splitPacket(body)
+func wholePackets(r io.ReaderAt, size int64) bool {
+	for at := int64(0); at < size; {
+		_, _, next, err := packetAt(r, size, at)
 		if err != nil {
 			return false
 		}
-		body = rest
+		at = next
 	}
-	return true
+	return size > 0
 }
 
 // classifyMessage walks the packet headers: key packets, then one encrypted container, whole.
 func (b *armorBlock) classifyMessage() {
-	body, keys := b.body, 0
-	if len(body) == 0 {
-		b.cut()
-		return
-	}
-	for len(body) > 0 {
-		h, packet, _, rest, err := splitPacket(body)
+	keys := 0
+	for at := int64(0); at < b.size; {
+		h, body, next, err := packetAt(b.packets, b.size, at)
 		if err == errCut {
 			b.cut()
 			return
@@ -281,7 +300,9 @@ func (b *armorBlock) classifyMessage() {
 		switch h.tag {
 		case tagPKESK:
 			keys++
-			if id, ok := recipientOf(packet); ok && len(b.recipients) < DefaultLimits.KeyPackets {
+			var packet [40]byte // as much as names the recipient
+			n, _ := b.packets.ReadAt(packet[:min(int64(len(packet)), next-body)], body)
+			if id, ok := recipientOf(packet[:n]); ok && !h.partial && len(b.recipients) < DefaultLimits.KeyPackets {
 				b.recipients = append(b.recipients, id)
 			}
 		case tagSKESK:
@@ -304,7 +325,7 @@ func (b *armorBlock) classifyMessage() {
 			b.shape, b.why = ShapeBroken, "The armored text is damaged: what it holds is not an OpenPGP message."
 			return
 		}
-		body = rest
+		at = next
 	}
 	b.cut()
 }
@@ -312,16 +333,16 @@ func (b *armorBlock) classifyMessage() {
 // clearSigned reads a clear-signed text (RFC 9580 §7) from its BEGIN line
 // text[start:next] to the end of its signature.
 func (s *blockScanner) clearSigned(start, next int) (*armorBlock, bool) {
-	text := s.text
-	for at := next; at < len(text); {
-		line, after := lineAt(text, at)
-		if mayBeMarker(line) {
+	inside := false
+	for at := next; at < s.text.size; {
+		line, after, cut := s.text.line(at)
+		if !inside && mayBeMarker(line) {
 			clean, repairs := cleanLine(line)
 			m, ok := parseMarker(clean)
 			switch {
 			case !ok || !m.begin:
 			case m.kind == armorSignature:
-				sig, ok := readBlock(text, at, after, m, repairs)
+				sig, ok := readBlock(s.text, at, after, m, repairs, cut)
 				if !ok {
 					return nil, false
 				}
@@ -334,7 +355,7 @@ func (s *blockScanner) clearSigned(start, next int) (*armorBlock, bool) {
 				return nil, false // let it be found for what it is
 			}
 		}
-		at = after
+		at, inside = after, cut
 	}
 	s.signedLeft = 0 // no signature follows this one, nor any later one
 	return nil, false

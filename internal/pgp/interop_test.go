@@ -386,7 +386,7 @@ func revokedNow(t *testing.T, name string) *Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, ok := (&blockScanner{text: rev}).next(0)
+	block, ok := (&blockScanner{text: inMemory(rev)}).next(0)
 	if !ok {
 		t.Fatal("no revocation certificate")
 	}

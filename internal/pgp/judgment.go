@@ -82,6 +82,11 @@ type Judgment struct {
 	Layers            int      // layers of encryption
 	Size              int64    // bytes of plaintext
 	Notes             []Note   // in the order of being found, each once
+
+	// Digest is SHA-256 of what the outermost container holds, read whole: the
+	// same ciphertext has the same one whatever is put around it, key packets
+	// included. Nil where nothing is encrypted or it was damaged.
+	Digest []byte
 }
 
 // String is for logs: the findings, and nothing of the content.

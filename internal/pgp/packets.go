@@ -123,6 +123,37 @@ func splitPacket(b []byte) (h header, body, whole, rest []byte, err error) {
 	return h, nil, b[:end], b[end:], nil
 }
 
+// packetAt finds the packet that begins at in a body of size bytes: where its
+// own body begins and where the next packet does. errCut says that it is not
+// whole; the header may be known all the same.
+func packetAt(r io.ReaderAt, size, at int64) (h header, body, next int64, err error) {
+	var head [6]byte
+	peek := func(at int64) []byte {
+		n, _ := r.ReadAt(head[:min(int64(len(head)), max(size-at, 0))], at)
+		return head[:n]
+	}
+	h, n, err := readHeader(peek(at))
+	if err != nil {
+		return h, 0, 0, err
+	}
+	body = at + int64(n)
+	if h.open {
+		return h, body, size, nil
+	}
+	next = body + h.length
+	for partial := h.partial; next <= size; {
+		if !partial {
+			return h, body, next, nil
+		}
+		length, more, n, err := readLength(peek(next))
+		if err != nil {
+			return h, body, 0, err
+		}
+		next, partial = next+int64(n)+length, more
+	}
+	return h, body, 0, errCut
+}
+
 // recipientOf reads the key id in the body of a PKESK; 0 is a hidden
 // recipient (RFC 9580 §5.1). ok is false where the version is unknown.
 func recipientOf(body []byte) (id uint64, ok bool) {

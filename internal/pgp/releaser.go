@@ -273,7 +273,7 @@ func signatureBlock(b []byte) ([]byte, error) {
 	case ShapeText:
 		return nil, RefusedNoSignature
 	}
-	scan := blockScanner{text: b, signedLeft: 1}
+	scan := blockScanner{text: inMemory(b), signedLeft: 1}
 	first, ok := scan.next(0)
 	if !ok {
 		return nil, RefusedNoSignature

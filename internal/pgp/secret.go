@@ -210,7 +210,7 @@ func secretBlock(b []byte) ([]byte, error) {
 	if isBinary(b) {
 		return b, nil
 	}
-	scan := blockScanner{text: b, signedLeft: 1}
+	scan := blockScanner{text: inMemory(b), signedLeft: 1}
 	for at := 0; at < len(b); {
 		block, ok := scan.next(at)
 		if !ok {

@@ -256,7 +256,7 @@ func VerifyDetached(data io.Reader, signature []byte, known func(uint64) []Known
 // DefaultLimits.Signatures. What cannot be read is left out.
 func readSignatures(b []byte) []*packet.Signature {
 	if !isBinary(b) {
-		scan := blockScanner{text: b, signedLeft: 1}
+		scan := blockScanner{text: inMemory(b), signedLeft: 1}
 		block, ok := scan.next(0)
 		// Some programs call the armor of a detached signature a message.
 		if !ok || block.shape != ShapeSignature && block.shape != ShapeNotEncrypted {
@@ -323,7 +323,7 @@ func OpenClearSigned(text []byte, known func(uint64) []Known, now time.Time) (in
 	}
 	start := -1
 	var clear *armorBlock
-	scan := blockScanner{text: text, signedLeft: 16}
+	scan := blockScanner{text: inMemory(text), signedLeft: 16}
 	for at := 0; at < len(text); {
 		b, ok := scan.next(at)
 		if !ok {
