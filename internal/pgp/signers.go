@@ -1,6 +1,7 @@
 package pgp
 
 import (
+	"errors"
 	"fmt"
 	"hash"
 
