@@ -22,6 +22,9 @@ func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	case a.From == nil && a.claim.Release != "":
 		return t.storeAnswer(ctx, a, o)
 	}
+	if same, err := t.sameMail(ctx, a, o.MailID); same || err != nil {
+		return err
+	}
 	o = completed(a, o)
 	again, err := t.seenBefore(ctx, a)
 	if err != nil {
@@ -256,6 +259,36 @@ func (t *tx) seenBefore(ctx context.Context, a *Arrival) (string, error) {
 		return ".", nil
 	}
 	return fmt.Sprintf(", in #%d.", *number), nil
+}
+
+// sameMail takes a mail that came a second time, byte for byte and by its own
+// Message-ID, to the case that the first began: whoever sent it did not hear
+// that it was taken, and tried again. It is kept, and makes no other case.
+func (t *tx) sameMail(ctx context.Context, a *Arrival, id string) (bool, error) {
+	mac, err := t.db.digestMAC(a.Header.SHA256)
+	if err != nil || mac == nil || id == "" || a.Kind != disclosure.ArrivalMail || a.From != nil {
+		return false, err
+	}
+	var first disclosure.CaseID
+	err = t.QueryRow(ctx, `SELECT a.case_id FROM arrival_seen s JOIN arrival a ON a.id = s.arrival
+		WHERE s.mac = $1 AND a.kind = $2 AND a.case_id IS NOT NULL ORDER BY a.received, a.id LIMIT 1`, mac, a.Kind).Scan(&first)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for the same mail: %w", err)
+	}
+	c, err := t.lockCase(ctx, first)
+	if err != nil {
+		return false, err
+	}
+	if _, err := t.Exec(ctx, `DELETE FROM file WHERE arrival = $1`, a.ID); err != nil {
+		return false, fmt.Errorf("drop the files of a mail that came again: %w", err)
+	}
+	if err := t.recordEvent(ctx, c, disclosure.EventArrived, "The same mail came again, byte for byte"); err != nil {
+		return false, err
+	}
+	return true, t.closeArrival(ctx, a, c.ID)
 }
 
 // setAside keeps an arrival that makes no case, as it came and no more.

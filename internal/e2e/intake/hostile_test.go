@@ -322,19 +322,42 @@ func TestHostile50Smuggling(t *testing.T) {
 	}
 }
 
-// TestHostile52SameMailTwice: both are kept; the second says where the first is.
+// TestHostile52SameMailTwice: whoever did not hear that a mail was taken sends
+// the very same again. Both are kept, in one case, whose history says so; the
+// same words in another mail are another case.
 func TestHostile52SameMailTwice(t *testing.T) {
 	w := newTeam(t, world.Config{})
-	raw := plain("finn@finder.example", "Tokens", secret)
-	first, second := w.post("finn@finder.example", raw), w.post("finn@finder.example", raw)
-	events, err := w.DB.Timeline(t.Context(), w.Member("Ada"), second.id)
-	must(t, err)
-	said := false
-	for _, e := range events {
-		said = said || strings.Contains(e.Text, fmt.Sprintf("came before, in #%d", first.c.Number))
+	file := multipart("finn@finder.example", "Tokens", "multipart/mixed", part("text/plain", secret), "Content-Type: text/plain\nContent-Disposition: attachment; filename=a.txt\n\nproof\n")
+	for _, raw := range [][]byte{plain("finn@finder.example", "Tokens", secret), file} {
+		first := w.post("finn@finder.example", raw)
+		files := len(first.c.Files)
+		second, third := w.post("finn@finder.example", raw), w.post("finn@finder.example", raw)
+		if first.id == "" || second.id != first.id || third.id != first.id || second.arrival == first.arrival {
+			t.Fatalf("the same mail three times is in cases %q, %q and %q; want one", first.id, second.id, third.id)
+		}
+		if len(third.thread) != len(first.thread) || len(third.c.Reporters) != 1 || len(third.c.Files) != files {
+			t.Errorf("the case has %d messages, %d reporters and %d files; want no more than after the first mail", len(third.thread), len(third.c.Reporters), len(third.c.Files))
+		}
+		if got := w.original(third.arrival); !bytes.Equal(bytes.TrimRight(got, "\r\n"), bytes.TrimRight(raw, "\r\n")) {
+			t.Errorf("the third copy is kept as %q", got)
+		}
+		events, err := w.DB.Timeline(t.Context(), w.Member("Ada"), first.id)
+		must(t, err)
+		said := 0
+		for _, e := range events {
+			if strings.Contains(e.Text, "came again") {
+				said++
+			}
+		}
+		if said != 2 {
+			t.Errorf("the history says %d times that it came again, want 2: %+v", said, events)
+		}
 	}
-	if !said {
-		t.Errorf("the history of the second does not name #%d: %+v", first.c.Number, events)
+	// Other bytes under the same Message-ID are another report.
+	raw := plain("finn@finder.example", "Tokens", secret)
+	first := w.post("finn@finder.example", raw)
+	if other := w.post("mallory@elsewhere.example", bytes.Replace(raw, []byte(secret), []byte("Something else"), 1)); other.id == first.id || other.c == nil {
+		t.Errorf("other words under the same Message-ID are in case %q, want one of their own", other.id)
 	}
 }
 
