@@ -47,6 +47,8 @@ var measurements = []measurement{
 	{"fanout", (*bench).fanOut},
 	{"intake", (*bench).intake},
 	{"inbox", (*bench).inbox},
+	{"judge", (*bench).judge},
+	{"uploads", (*bench).uploads},
 	{"start", (*bench).start},
 }
 
@@ -56,7 +58,7 @@ func main() {
 		return
 	}
 	b := &bench{rounds: 5}
-	only := flag.String("only", "", "measure these `names` alone: fanout,intake,inbox,start")
+	only := flag.String("only", "", "measure these `names` alone: fanout,intake,inbox,judge,uploads,start")
 	flag.BoolVar(&b.quick, "quick", false, "fewer recipients, cases and rounds: to see whether it works")
 	flag.StringVar(&b.profile, "profile", "", "write CPU profiles of the product to this `folder`")
 	flag.StringVar(&b.cache, "cache", defaultCache(), "`folder` of keys that are made once")
