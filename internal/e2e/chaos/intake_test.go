@@ -17,39 +17,42 @@ import (
 	"postern/internal/postgres/postgrestest"
 )
 
-// TestKilledWhileTakingIn kills the program at random moments while four
-// reporters send, and starts it again.
+// TestKilledWhileTakingIn kills the program a hundred times at random moments
+// while four reporters send, and starts it again.
 func TestKilledWhileTakingIn(t *testing.T) {
 	pgtest.Cluster(t)
 	w := settled(t, postgrestest.New(t))
 	at := newPlace(t, w)
-	rounds, budget := 24, 25*time.Second
+	rounds, budget := 100, 45*time.Second
 	if soak {
-		rounds, budget = 150, 15*time.Minute
+		rounds, budget = 300, 15*time.Minute
 	}
 	r := newReporters(t)
-	began, done := time.Now(), 0
+	began, took, done := time.Now(), time.Duration(0), 0
 	for ; done < rounds && time.Since(began) < budget; done++ {
 		at.unlocked = done%2 == 0 // locked, everything stays sealed; unlocked, opening is killed too
+		at.lmtp = done/2%2 == 1
+		starting := time.Now()
 		p := at.start(t)
+		took += time.Since(starting)
 		ctx, cancel := context.WithCancel(t.Context())
 		killed := make(chan struct{})
 		go func() {
-			time.Sleep(time.Duration(20+rand.IntN(250)) * time.Millisecond)
+			time.Sleep(time.Duration(20+rand.IntN(180)) * time.Millisecond)
 			p.kill()
 			cancel()
 			close(killed)
 		}()
-		r.run(ctx, p.gate, func() bool { return true })
+		r.run(ctx, p, func() bool { return true })
 		<-killed
 	}
-	t.Logf("%d kills in %s", done, time.Since(began).Round(time.Second))
-	if done < 8 {
+	t.Logf("%d kills in %s, of which %s starting", done, time.Since(began).Round(time.Second), took.Round(time.Second))
+	if done < 30 {
 		t.Errorf("only %d kills in %s", done, budget)
 	}
-	at.unlocked = true
+	at.unlocked, at.lmtp = true, false
 	p := at.start(t)
-	r.finish(p.gate)
+	r.finish(p)
 	r.opened(w, p)
 	p.alive(t)
 }
@@ -119,7 +122,7 @@ func (c *ownCluster) killBackend() bool {
 }
 
 // TestPostgresKilled kills sessions and the whole server under a program that
-// goes on running, while four reporters send by form and API.
+// goes on running, while four reporters send.
 func TestPostgresKilled(t *testing.T) {
 	c := newOwnCluster(t)
 	w := settled(t, postgrestest.NewAt(t, postgrestest.Config{}, func() (string, string, string) { return c.Owner(), c.Desk(), c.Gate() }))
@@ -130,7 +133,7 @@ func TestPostgresKilled(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r.run(ctx, p.gate, func() bool { return false })
+		r.run(ctx, p, func() bool { return false })
 	}()
 	crashes := []func(){
 		func() { c.killBackend() },
@@ -152,7 +155,7 @@ func TestPostgresKilled(t *testing.T) {
 	cancel()
 	<-ended
 	p.alive(t)
-	r.finish(p.gate)
+	r.finish(p)
 	r.opened(w, p)
 	refused := 0
 	for _, rep := range r.all {

@@ -99,6 +99,9 @@ func settled(t *testing.T, w *postgrestest.World) *postgrestest.World {
 type program struct {
 	cmd   *exec.Cmd
 	gate  string // URL
+	desk  string // URL
+	mail  string // address
+	lmtp  bool   // what is spoken there
 	ended chan struct{}
 
 	mu   sync.Mutex
@@ -110,6 +113,7 @@ type place struct {
 	w        *postgrestest.World
 	data     string
 	unlocked bool
+	lmtp     bool
 	env      []string
 }
 
@@ -127,7 +131,7 @@ func newPlace(t *testing.T, w *postgrestest.World, env ...string) *place {
 		}
 	}
 	p.env = append(append(p.env, "POSTERN_DATA="+p.data, "POSTERN_DATABASE_URL="+w.DeskURL, "POSTERN_GATE_DATABASE_URL="+w.GateURL,
-		"POSTERN_GATE_ADDR=127.0.0.1:0", "POSTERN_DESK_ADDR=127.0.0.1:0", "POSTERN_MAIL_ADDR=off",
+		"POSTERN_GATE_ADDR=127.0.0.1:0", "POSTERN_DESK_ADDR=127.0.0.1:0", "POSTERN_MAIL_ADDR=127.0.0.1:0",
 		// Reporters of a test come from many addresses, as its headers say.
 		"POSTERN_TRUSTED_PROXIES=127.0.0.1", "SECRET="+secret), env...)
 	return p
@@ -136,12 +140,15 @@ func newPlace(t *testing.T, w *postgrestest.World, env ...string) *place {
 // start runs the program and returns once it says that it is ready.
 func (p *place) start(t *testing.T) *program {
 	t.Helper()
-	r := &program{cmd: exec.Command(binary(t), "serve"), ended: make(chan struct{})}
-	r.cmd.Env = p.env
+	r := &program{cmd: exec.Command(binary(t), "serve"), ended: make(chan struct{}), lmtp: p.lmtp}
+	r.cmd.Env = p.env[:len(p.env):len(p.env)]
+	if p.lmtp {
+		r.cmd.Env = append(r.cmd.Env, "POSTERN_MAIL_LMTP=true")
+	}
 	if p.unlocked {
 		for _, v := range p.env {
 			if file, ok := strings.CutPrefix(v, "SECRET="); ok {
-				r.cmd.Env = append(r.cmd.Env[:len(r.cmd.Env):len(r.cmd.Env)], "POSTERN_PASSPHRASE_FILE="+file)
+				r.cmd.Env = append(r.cmd.Env, "POSTERN_PASSPHRASE_FILE="+file)
 			}
 		}
 	}
@@ -154,25 +161,28 @@ func (p *place) start(t *testing.T) *program {
 		t.Fatalf("start the program: %v", err)
 	}
 	t.Cleanup(func() { r.kill() })
-	ready := make(chan string, 1)
+	ready := make(chan struct{})
 	go func() {
-		gate := ""
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			line := lines.Text()
 			_, _ = r.Write([]byte(line + "\n"))
-			if url, ok := strings.CutPrefix(line, "gate"); ok {
-				gate = strings.TrimSpace(url)
-			}
-			if strings.HasPrefix(line, "ready") {
-				ready <- gate
+			switch word, rest, _ := strings.Cut(line, " "); word {
+			case "gate":
+				r.gate = strings.TrimSpace(rest)
+			case "desk":
+				r.desk = strings.TrimSpace(rest)
+			case "mail":
+				r.mail = strings.TrimSpace(rest)
+			case "ready":
+				close(ready)
 			}
 		}
 		_ = r.cmd.Wait()
 		close(r.ended)
 	}()
 	select {
-	case r.gate = <-ready:
+	case <-ready:
 	case <-r.ended:
 		t.Fatalf("the program ended at its start: %s", r.words())
 	case <-time.After(30 * time.Second):
