@@ -96,4 +96,4 @@ func Public() []string {
 	return names
 }
 
-var publicScripts = map[string]bool{"time.js": true, "copy.js": true, "encrypt.js": true, "draft.js": true}
+var publicScripts = map[string]bool{"time.js": true, "copy.js": true, "encrypt.js": true, "send.js": true, "draft.js": true}

@@ -43,9 +43,22 @@ func reportDoor(t *testing.T, shown string, served []byte, library bool) (*httpt
 		for name, values := range r.MultipartForm.Value {
 			got[name] = values[0]
 		}
+		if list := r.MultipartForm.File["armored"]; len(list) == 1 {
+			f, err := list[0].Open()
+			if err != nil {
+				t.Errorf("posted message: %v", err)
+				return
+			}
+			defer f.Close()
+			b, err := io.ReadAll(f)
+			if err != nil {
+				t.Errorf("posted message: %v", err)
+			}
+			got["armored"] = string(b)
+		}
 		posted <- got
 		w.Header().Set("Content-Type", "text/html")
-		io.WriteString(w, `<!doctype html><title>ok</title><h1 id="done">ok</h1>`)
+		io.WriteString(w, `<!doctype html><title>ok</title><main><h1 id="done">ok</h1></main>`)
 	})
 	mux.Handle("GET "+web.Prefix, http.StripPrefix(web.Prefix, http.FileServerFS(web.Files())))
 	s := httptest.NewServer(mux)
@@ -153,7 +166,7 @@ func TestBrowserClaims(t *testing.T) {
 	if err := submit(server.URL); err != nil {
 		t.Fatal(err)
 	}
-	if err := waitFor(tab, `document.querySelector('#encrypt-status').textContent.includes('fingerprint')`); err != nil {
+	if err := waitFor(tab, `document.querySelector('#send-status').textContent.includes('fingerprint')`); err != nil {
 		t.Fatalf("no word of the other key: %v", err)
 	}
 	select {
@@ -162,6 +175,9 @@ func TestBrowserClaims(t *testing.T) {
 	default:
 	}
 
+	if err := waitFor(tab, `(document.querySelector('#description').value = '', true)`); err != nil { // else the page asks before it is left
+		t.Fatal(err)
+	}
 	plain, sent := reportDoor(t, print1, other, false)
 	if err := submit(plain.URL); err != nil {
 		t.Fatal(err)

@@ -192,9 +192,6 @@ func idempotencyKey(r *http.Request) (string, error) {
 // errSecret: what was sent holds a private key.
 var errSecret = errors.New("a private key was sent")
 
-const secretText = "Nobody but you should have it: take it for lost, revoke it, and make a new one. " +
-	"What you sent was sealed and is shown to nobody; send your report again without the key."
-
 // refuseSecretAPI seals what came, which is in the intake, and refuses it.
 func (g *Gate) refuseSecretAPI(r *http.Request, in *intake, key string) error {
 	in.header.Secret = true
@@ -202,7 +199,7 @@ func (g *Gate) refuseSecretAPI(r *http.Request, in *intake, key string) error {
 	if _, err := in.store(r.Context(), key, nil, hex.EncodeToString(sum[:])); err != nil {
 		g.c.Log.Warn("a refused private key was not sealed", "request", server.RequestID(r.Context()), "error", err)
 	}
-	return problem("private-key", http.StatusUnprocessableEntity, "This holds a private key", secretText)
+	return problem("private-key", http.StatusUnprocessableEntity, "This holds a private key", in.set.says().SecretHow)
 }
 
 // wholeInMemory is how much of a body is judged as a whole; what is longer
@@ -263,7 +260,7 @@ func (in *intake) readText(body io.Reader, kind string) (string, error) {
 		return "", ours(err)
 	}
 	if long && !end.whole() {
-		return "", problem("broken-armor", http.StatusUnprocessableEntity, "This cannot be read by us", cutOff)
+		return "", problem("broken-armor", http.StatusUnprocessableEntity, "This cannot be read by us", in.set.says().CutOff)
 	}
 	return p.SHA256, nil
 }
@@ -336,7 +333,7 @@ func (in *intake) judgeJSON(b []byte) error {
 	if report.Address != "" && !plausibleAddress(report.Address) {
 		faults = faults.Add("address", "This does not look like one mail address.")
 	}
-	cert, fault := ownKey(report.Key)
+	cert, fault := in.set.ownKey(report.Key)
 	if fault != "" {
 		faults = faults.Add("key", fault)
 	}
@@ -375,7 +372,7 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 	}
 	code, err := vault.ParseCode(ask.Code)
 	if err != nil {
-		return disclosure.Refuse("code", codeFault(err).Text)
+		return disclosure.Refuse("code", s.codeFault(err).Text)
 	}
 	box := code.Mailbox(s.instance)
 	out := struct {
@@ -394,7 +391,7 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if a.secret {
-			return problem("private-key", http.StatusUnprocessableEntity, "This holds a private key", secretText)
+			return problem("private-key", http.StatusUnprocessableEntity, "This holds a private key", s.says().SecretHow)
 		}
 		out.Added = &apiAdded{added.SHA256, added.Received}
 	}

@@ -256,6 +256,9 @@ func (g *Gate) current() (*set, error) {
 
 func (s *set) policy() *disclosure.Policy { return s.file.Policy }
 
+// says is what the gate says, in the project's language.
+func (s *set) says() *ui.IntakeTexts { return &ui.Language(s.policy().Project.Language).Intake }
+
 // frame is what each page rendered by the gate knows.
 func (g *Gate) frame(current string) ui.Gate {
 	f := ui.Gate{Current: current, Page: ui.Page{Now: g.c.Now(), Demo: g.c.Demo}}
@@ -282,15 +285,17 @@ func (s *set) key(now time.Time) public.Key {
 
 // problem answers what only the gate knows.
 func (g *Gate) problem(err error) (server.Answer, bool) {
+	t := &ui.English.Intake
+	if s := g.set.Load(); s != nil {
+		t = s.says()
+	}
 	switch {
 	case errors.Is(err, gatedb.ErrUnavailable), errors.Is(err, errNoSet), errors.Is(err, errBusy):
-		return server.Answer{Status: http.StatusServiceUnavailable, Title: "Not available just now",
-			Text: "The database did not answer, or too much came in at once. Nothing was stored. Try again in a moment.", RetryIn: 5}, true
+		return server.Answer{Status: http.StatusServiceUnavailable, Title: t.DownTitle, Text: t.Down, RetryIn: 5}, true
 	case errors.Is(err, errTooLarge), errors.Is(err, errTyped):
-		return server.Answer{Status: http.StatusRequestEntityTooLarge, Title: "That is too large", Text: "Nothing was stored. Send less, or in parts."}, true
+		return server.Answer{Status: http.StatusRequestEntityTooLarge, Title: t.LargeTitle, Text: t.TooMuch}, true
 	case errors.Is(err, errTooMany):
-		return server.Answer{Status: http.StatusTooManyRequests, Title: "Too much at once",
-			Text: "From where you are, a lot came in a short time. Wait a few minutes, or write a mail.", RetryIn: 60}, true
+		return server.Answer{Status: http.StatusTooManyRequests, Title: t.OverTitle, Text: t.OverShort, RetryIn: 60}, true
 	}
 	return server.Answer{}, false
 }

@@ -5,6 +5,7 @@ import (
 
 	"postern/internal/disclosure"
 	"postern/internal/pgp"
+	"postern/web/ui"
 )
 
 // judged is what a pasted or posted text turned out to be.
@@ -19,18 +20,18 @@ type judged struct {
 // judge tells from the outside what a text is. Only one whole armored message
 // counts as encrypted; whom it is for is read from packet headers alone.
 func (s *set) judge(text []byte) judged {
-	found := pgp.Inspect(text)
+	found, t := pgp.Inspect(text), s.says()
 	switch found.Shape {
 	case pgp.ShapePrivateKey:
-		return judged{secret: true, fault: "This holds a private key. " + secretText}
+		return judged{secret: true, fault: t.Secret + " " + t.SecretHow}
 	case pgp.ShapePublicKey:
-		return judged{fault: "This is a public key, not a report. Describe what you found here, and put your key into the field for it under “More, if you have it”."}
+		return judged{fault: t.PublicKey}
 	case pgp.ShapeBroken:
 		why := found.Why
 		if why == "" {
-			why = "This begins like an encrypted message, but it is cut off or damaged."
+			why = t.Broken
 		}
-		return judged{fault: why + " Copy the whole message again, from the BEGIN line to the END line, or write in plain words."}
+		return judged{fault: why + " " + t.BrokenHow}
 	case pgp.ShapeMessage:
 		return s.judgeMessage(found)
 	}
@@ -40,11 +41,10 @@ func (s *set) judge(text []byte) judged {
 func (s *set) judgeMessage(found pgp.Inspection) judged {
 	to := pgp.Addressed(strings.NewReader(string(found.Block)), s.ours)
 	if to.To == pgp.ToOthers {
-		fault := "This message is encrypted to somebody else, so we could not read it. Encrypt it to our key"
-		if s.cert != nil {
-			fault += " (" + s.cert.FingerprintGroups() + ")"
+		if s.cert == nil {
+			return judged{fault: s.says().Others}
 		}
-		return judged{fault: fault + ", or write in plain words."}
+		return judged{fault: ui.Say(s.says().OthersKey, s.cert.FingerprintGroups())}
 	}
 	j := judged{kind: disclosure.PartOpenPGP}
 	if len(to.Ours) > 0 {
@@ -82,17 +82,17 @@ func (j judged) protection() disclosure.Protection {
 }
 
 // ownKey reads the certificate a reporter wants answers encrypted to.
-func ownKey(text string) ([]byte, string) {
+func (s *set) ownKey(text string) ([]byte, string) {
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return nil, ""
 	}
 	if pgp.Inspect([]byte(text)).Shape == pgp.ShapePrivateKey {
-		return nil, "This holds a private key. Keep it to yourself, and paste the public one."
+		return nil, s.says().OwnSecret
 	}
 	certs, err := pgp.ParseCertificates([]byte(text))
 	if err != nil {
-		return nil, "This is not a public key we can read: " + strings.TrimSuffix(err.Error(), ".") + ". Leave the field empty, or export the key again."
+		return nil, ui.Say(s.says().OwnUnread, strings.TrimSuffix(err.Error(), "."))
 	}
 	return certs[0].Binary(), ""
 }
@@ -101,9 +101,6 @@ func ownKey(text string) ([]byte, string) {
 func holdsSecret(text string) bool {
 	return pgp.Inspect([]byte(text)).Shape == pgp.ShapePrivateKey
 }
-
-// cutOff is said of a long message whose end is not there.
-const cutOff = "This begins like an encrypted message, but it is cut off. Send the whole of it, from the BEGIN line to the END line."
 
 // tail keeps the end of what is written to it.
 type tail struct{ b []byte }
@@ -137,7 +134,7 @@ func fieldFault(field, text string) disclosure.Fault {
 func (s *set) judgeHead(head []byte) judged {
 	to := pgp.Addressed(strings.NewReader(string(head)), s.ours)
 	if to.To == pgp.ToOthers {
-		return judged{fault: "Your browser encrypted this to a key that is not ours any more. Load the page again and send it once more."}
+		return judged{fault: s.says().OldKey}
 	}
 	j := judged{kind: disclosure.PartOpenPGP}
 	if len(to.Ours) > 0 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"mime"
@@ -32,22 +31,23 @@ func (g *Gate) mailboxForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 // codeFault says what is wrong with a code, to the person who typed it.
-func codeFault(err error) disclosure.Fault {
-	text := "This is not a mailbox code."
+func (s *set) codeFault(err error) disclosure.Fault {
+	t := s.says()
+	text := t.NoCode
 	var ce *vault.CodeError
 	if errors.As(err, &ce) {
 		switch ce.Problem {
 		case vault.CodeTooLong:
-			text = "This is too long to be a mailbox code. A code is eight words."
+			text = t.CodeLong
 		case vault.CodeWordCount:
-			text = fmt.Sprintf("A mailbox code has eight words; here are %d.", ce.Count)
+			text = ui.Say(t.CodeCount, ce.Count)
 		case vault.CodeUnknownWord:
-			text = fmt.Sprintf("Word %d, “%s”, is none of our words.", ce.Position, ce.Word)
+			text = ui.Say(t.CodeWord, ce.Position, ce.Word)
 			if len(ce.Nearest) > 0 {
-				text += " Did you mean " + strings.Join(ce.Nearest, " or ") + "?"
+				text += " " + ui.Say(t.CodeNear, strings.Join(ce.Nearest, t.CodeOr))
 			}
 		case vault.CodeChecksum:
-			text = "One of the words is wrong or out of order. Compare them with what you kept."
+			text = t.CodeOrder
 		}
 	}
 	return fieldFault(public.FieldCode, text)
@@ -152,6 +152,7 @@ func (g *Gate) readArmored(ctx context.Context, s *set, q *mailboxRequest, p *mu
 		return err
 	}
 	var end tail
+	q.files.armored()
 	part, err := q.files.add(disclosure.PartOpenPGP, "", "application/pgp-encrypted", io.TeeReader(io.MultiReader(bytes.NewReader(head), p), &end))
 	if err != nil {
 		return ours(err)
@@ -208,7 +209,7 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 		if failed != nil {
 			return failed
 		}
-		v := public.MailboxEnterView{Gate: g.frame(ui.NavMailbox), Code: oneLine(q.values[public.FieldCode], 200), Faults: []disclosure.Fault{codeFault(err)}}
+		v := public.MailboxEnterView{Gate: g.frame(ui.NavMailbox), Code: oneLine(q.values[public.FieldCode], 200), Faults: []disclosure.Fault{s.codeFault(err)}}
 		if holdsSecret(q.values[public.FieldCode]) {
 			v.Code = ""
 		}
@@ -234,17 +235,17 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 
 // mailboxProblem says what went wrong while the form was read; the form comes
 // back with its text.
-func mailboxProblem(err error) (int, disclosure.Fault) {
+func (s *set) mailboxProblem(err error) (int, disclosure.Fault) {
 	var size *http.MaxBytesError
 	switch {
 	case errors.Is(err, errTooMany):
-		return http.StatusTooManyRequests, fieldFault(public.FieldText, overText)
+		return http.StatusTooManyRequests, fieldFault(public.FieldText, s.says().Over)
 	case errors.As(err, &size) && size.Limit == slowBytes:
-		return http.StatusRequestEntityTooLarge, fieldFault(public.FieldText, slowText)
+		return http.StatusRequestEntityTooLarge, fieldFault(public.FieldText, s.says().Slow)
 	case errors.Is(err, errTooLarge), errors.Is(err, errTyped), errors.As(err, &size):
-		return http.StatusRequestEntityTooLarge, fieldFault(public.FieldText, "Together this is larger than what we take at once. Nothing was stored. Send it in parts.")
+		return http.StatusRequestEntityTooLarge, fieldFault(public.FieldText, s.says().AddLarge)
 	}
-	return http.StatusBadRequest, fieldFault(public.FieldText, "The form could not be read to its end. Nothing was stored. Send it again.")
+	return http.StatusBadRequest, fieldFault(public.FieldText, s.says().Unread)
 }
 
 // act does what the form asks and notes the outcome in the view.
@@ -262,7 +263,7 @@ func (g *Gate) act(ctx context.Context, s *set, box *vault.Mailbox, q *mailboxRe
 		return http.StatusServiceUnavailable
 	}
 	if failed != nil {
-		status, fault := mailboxProblem(failed)
+		status, fault := s.mailboxProblem(failed)
 		v.Faults = []disclosure.Fault{fault}
 		return status
 	}
@@ -308,7 +309,7 @@ func (g *Gate) actSecret(ctx context.Context, s *set, box *vault.Mailbox, q *mai
 	if _, err := g.addMessage(ctx, s, box, q.key(), addition{text: all.String(), secret: true}, q.files); err != nil {
 		g.c.Log.Warn("a refused private key was not sealed", "request", server.RequestID(ctx), "error", err)
 	}
-	v.Faults = []disclosure.Fault{fieldFault(public.FieldText, "This holds a private key. "+secretText)}
+	v.Faults = []disclosure.Fault{fieldFault(public.FieldText, s.says().Secret+" "+s.says().SecretHow)}
 	return http.StatusUnprocessableEntity
 }
 
@@ -340,7 +341,7 @@ func (s *set) addition(q *mailboxRequest) (*addition, string, []disclosure.Fault
 		if q.armored != nil {
 			j := s.judgeHead(q.armored.head)
 			if q.armored.cut {
-				j.fault = cutOff
+				j.fault = s.says().CutOff
 			}
 			if j.fault != "" {
 				return nil, "", []disclosure.Fault{fieldFault(public.FieldText, j.fault)}
@@ -348,7 +349,7 @@ func (s *set) addition(q *mailboxRequest) (*addition, string, []disclosure.Fault
 			return &addition{armored: q.armored, toKey: j.toKey}, "", nil
 		}
 		if strings.TrimSpace(text) == "" && q.n == 0 {
-			return nil, "", []disclosure.Fault{fieldFault(public.FieldText, "Write what you want to add, or choose a file.")}
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldText, s.says().AddEmpty)}
 		}
 		j := s.judge([]byte(text))
 		if j.fault != "" {
@@ -360,29 +361,29 @@ func (s *set) addition(q *mailboxRequest) (*addition, string, []disclosure.Fault
 		as := oneLine(q.get(public.FieldCreditText), 500)
 		switch {
 		case disclosure.Hidden(strings.TrimSpace(q.get(public.FieldCreditText))):
-			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditText, "This has to be one line without control or direction signs.")}
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditText, s.says().CreditLine)}
 		case wish == disclosure.CreditYes && as == "":
-			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditText, "Write exactly how you want to be named.")}
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditText, s.says().CreditName)}
 		case wish != disclosure.CreditYes && wish != disclosure.CreditNo && wish != disclosure.CreditUnset:
-			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditWish, "Choose yes, no, or not decided.")}
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldCreditWish, s.says().CreditWish)}
 		}
 		return &addition{credit: wish, as: as, answers: []disclosure.Answer{{Ask: disclosure.AnswerCredit, Text: string(wish)}}},
-			"Your wish about credit is sent to the team.", nil
+			s.says().CreditDone, nil
 	case public.DoKey:
-		cert, fault := ownKey(q.values[public.FieldOwnKey])
+		cert, fault := s.ownKey(q.values[public.FieldOwnKey])
 		if fault == "" && cert == nil {
-			fault = "Paste your armored public key."
+			fault = s.says().KeyEmpty
 		}
 		if fault != "" {
 			return nil, "", []disclosure.Fault{fieldFault(public.FieldOwnKey, fault)}
 		}
-		return &addition{key: cert, answers: []disclosure.Answer{{Ask: disclosure.AnswerKey}}}, "Your key is sent to the team.", nil
+		return &addition{key: cert, answers: []disclosure.Answer{{Ask: disclosure.AnswerKey}}}, s.says().KeyDone, nil
 	case public.DoWithdraw:
 		if q.values[public.FieldWithdraw] != "yes" {
-			return nil, "", []disclosure.Fault{fieldFault(public.FieldWithdraw, "Tick the box if you want to withdraw the report.")}
+			return nil, "", []disclosure.Fault{fieldFault(public.FieldWithdraw, s.says().Withdraw)}
 		}
 		return &addition{answers: []disclosure.Answer{{Ask: disclosure.AnswerWithdraw, Text: q.get(public.FieldReason)}}},
-			"The team is told that you withdraw the report.", nil
+			s.says().Withdrawn, nil
 	}
 	return nil, "", nil
 }

@@ -18,14 +18,9 @@ const (
 	paceOver        // the line is full: nothing is stored, what was typed comes back
 )
 
-// slowText says what beyond the allowance is different. A conference or an
-// office shares one address: the door is not shut for it.
-const (
-	slowText = "From your network a lot came in a short time, so just now each report waits for its turn and at most 1 MiB is taken at once. Send the text first and add files in the mailbox later."
-	overText = "From your network a lot came in a short time, and the line is full. Nothing was stored. Send it again in a minute, or write a mail."
-)
-
-// slowBytes is how much one request may bring beyond the allowance.
+// slowBytes is how much one request may bring beyond the allowance, and is told
+// so (Intake.Slow of the texts). A conference or an office shares one address:
+// the door is not shut for it.
 const slowBytes = 1 << 20
 
 // maxLine bounds the memory of a line: addresses waiting or not long gone.

@@ -50,7 +50,7 @@ func (g *Gate) reportForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := g.reportView(s)
 	if g.line.waits(g.server.AddressKey(r)) {
-		v.Note, v.MaxBytes = slowText, slowBytes
+		v.Note, v.MaxBytes = s.says().Slow, slowBytes
 	}
 	return server.Render(w, r, http.StatusOK, public.Report(v))
 }
@@ -154,26 +154,25 @@ func (g *Gate) formProblem(s *set, f *form, err error) (formAnswer, bool) {
 	case err == nil:
 		return formAnswer{}, false
 	case errors.Is(err, errTooMany):
-		v.Note = overText
+		v.Note = s.says().Over
 		return formAnswer{http.StatusTooManyRequests, v}, true
 	case errors.Is(err, errPaused):
-		v.Note = "Nothing was stored. " + s.file.Notice
+		v.Note = s.says().Paused + " " + s.file.Notice
 		return formAnswer{http.StatusServiceUnavailable, v}, true
 	case errors.Is(err, errForm):
-		v.Note = "The form could not be read to its end. Nothing was stored. Send it again."
+		v.Note = s.says().Unread
 		return formAnswer{http.StatusBadRequest, v}, true
 	case errors.As(err, &size) && size.Limit == slowBytes:
-		v.Note = slowText
+		v.Note = s.says().Slow
 		return formAnswer{http.StatusRequestEntityTooLarge, v}, true
 	case errors.Is(err, gatedb.ErrUnavailable), errors.Is(err, errNoRoom), errors.Is(err, errBusy):
 		v.NotStored = true
 		return formAnswer{http.StatusServiceUnavailable, v}, true
 	case errors.Is(err, errTooLarge), errors.As(err, &size):
-		v.Faults = []disclosure.Fault{fieldFault(public.FieldFiles, fmt.Sprintf(
-			"Together this is larger than %s, which is what we take at once. Nothing was stored. Send the report first and add the rest in the mailbox.", megabytes(s.policy().Intake.MaxBytes)))}
+		v.Faults = []disclosure.Fault{fieldFault(public.FieldFiles, ui.Say(s.says().TooLarge, megabytes(s.policy().Intake.MaxBytes)))}
 		return formAnswer{http.StatusRequestEntityTooLarge, v}, true
 	case errors.Is(err, errTyped):
-		v.Faults = []disclosure.Fault{fieldFault(public.FieldDescription, "One field is longer than a megabyte, or all together than two. Nothing was stored. Attach long text as a file.")}
+		v.Faults = []disclosure.Fault{fieldFault(public.FieldDescription, s.says().TooLong)}
 		return formAnswer{http.StatusRequestEntityTooLarge, v}, true
 	}
 	return formAnswer{}, false
@@ -214,7 +213,7 @@ func (g *Gate) refuseSecret(w http.ResponseWriter, r *http.Request, s *set, f *f
 
 var (
 	errTyped = errors.New("a typed field is too long")
-	errForm  = disclosure.Refuse("", "What you sent could not be read to its end. Nothing was stored. Send it again.")
+	errForm  = disclosure.Refuse("", ui.English.Intake.Unread)
 	// errPaused: the policy has paused intake.
 	errPaused = errors.New("intake is paused")
 )
@@ -336,6 +335,7 @@ func (f *form) readArmored(p *multipart.Part) error {
 		return nil // without script the field is empty
 	}
 	var end tail
+	f.in.armored()
 	part, err := f.in.add(disclosure.PartOpenPGP, "", "application/pgp-encrypted", io.TeeReader(io.MultiReader(strings.NewReader(string(head)), p), &end))
 	if err != nil {
 		return ours(err)
@@ -380,11 +380,11 @@ func (f *form) judge(s *set) (judged, []disclosure.Fault) {
 	var j judged
 	switch {
 	case f.cut:
-		j.fault = cutOff
+		j.fault = s.says().CutOff
 	case f.armored != nil:
 		j = s.judgeHead(f.head)
 	case strings.TrimSpace(text) == "":
-		faults = append(faults, fieldFault(public.FieldDescription, "Describe what you found; one sentence is enough."))
+		faults = append(faults, fieldFault(public.FieldDescription, s.says().Empty))
 	default:
 		j = s.judge([]byte(text))
 	}
@@ -392,9 +392,9 @@ func (f *form) judge(s *set) (judged, []disclosure.Fault) {
 		faults = append(faults, fieldFault(public.FieldDescription, j.fault))
 	}
 	if a := strings.TrimSpace(f.get(public.FieldAddress)); a != "" && !plausibleAddress(a) {
-		faults = append(faults, fieldFault(public.FieldAddress, "This does not look like one mail address. Leave it empty if you do not want mail: the mailbox code is enough."))
+		faults = append(faults, fieldFault(public.FieldAddress, s.says().NoAddress))
 	}
-	cert, fault := ownKey(f.values[public.FieldOwnKey])
+	cert, fault := s.ownKey(f.values[public.FieldOwnKey])
 	if fault != "" {
 		faults = append(faults, fieldFault(public.FieldOwnKey, fault))
 	}

@@ -1,17 +1,25 @@
-// Copies, prints and saves a mailbox code. The code goes nowhere else: into no
-// address, no storage, no request. A kept draft of the report has done its work.
+// Copies, prints and saves a mailbox code, and asks before the page is left
+// without any of it. The code goes nowhere else: into no address, no storage,
+// no request; when the page is left it is wiped from it.
 const actions = document.getElementById('code-actions');
-const words = [...document.querySelectorAll('#code-words li')].map((li) => li.textContent.trim()).join(' ');
+const list = document.getElementById('code-words');
 const status = document.getElementById('code-status');
+const tick = document.getElementById('code-kept');
 
 try { localStorage.removeItem('postern-draft'); } catch { /* no storage, no draft */ }
 
-if (actions && words) {
+function done(text) {
+	status.textContent = text;
+	tick.checked = true;
+}
+
+if (actions && list) {
+	const words = [...list.querySelectorAll('li')].map((li) => li.textContent.trim()).join(' ');
 	actions.hidden = false;
 	document.getElementById('copy-code').addEventListener('click', async () => {
 		try {
 			await navigator.clipboard.writeText(words);
-			status.textContent = actions.dataset.copied;
+			done(actions.dataset.copied);
 		} catch {
 			status.textContent = actions.dataset.failed;
 		}
@@ -23,5 +31,17 @@ if (actions && words) {
 		link.download = actions.dataset.file;
 		link.click();
 		setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+		done(actions.dataset.saved);
+	});
+	document.getElementById('form-open')?.addEventListener('submit', (e) => {
+		if (tick.checked) return;
+		e.preventDefault();
+		status.textContent = actions.dataset.first;
+		tick.focus();
+	});
+	addEventListener('beforeunload', (e) => { if (!tick.checked && list.isConnected) e.preventDefault(); });
+	addEventListener('pagehide', () => {
+		list.replaceChildren();
+		for (const code of document.querySelectorAll('[name=code]')) code.value = '';
 	});
 }

@@ -1,20 +1,15 @@
-// Encrypts text and files in the reporter's browser to the team's key, as one
-// MIME message, so that file names are inside too. It says "encrypted in your
-// browser" only once library and key are here and the key has the fingerprint
-// the page shows; until then, and without it, the form works as it stands.
-const form = document.querySelector('form[data-encrypt]');
-const $ = (id) => document.getElementById(id);
-const skipped = new Set(['key', 'code', 'do', 'armored', 'files', 'name', 'address', 'own_key']);
+// Encrypts a form's text and files in the reporter's browser to the team's key,
+// as one MIME message, so that file names are inside too. Files are read and
+// encrypted piece by piece, so that the page goes on answering. send.js says
+// what is encrypted, and only once prepare has found library and key here, and
+// the key to have the fingerprint the page shows.
+const mine = new Set(['key', 'code', 'do', 'files', 'name', 'address', 'own_key']);
+const pieceSize = 256 << 10;
 const crlf = (text) => text.replace(/\r\n|\r|\n/g, '\r\n');
-let ready = null, failed = false, sent = false;
 
-function say(text) { $('encrypt-status').textContent = text; }
-function claim(browser) {
-	$('protected-browser').hidden = !browser;
-	$('protected-sealed').hidden = browser;
-}
-
-async function prepare() {
+// prepare brings library and key; its error has mismatch where the key is
+// another than the page shows.
+export async function prepare(form) {
 	const [pgp, armored] = await Promise.all([
 		import(form.dataset.library),
 		fetch(form.dataset.key, { credentials: 'omit', referrerPolicy: 'no-referrer' }).then((r) => {
@@ -26,14 +21,7 @@ async function prepare() {
 	const shown = form.dataset.fingerprint.replace(/\s/g, '').toLowerCase();
 	if (key.getFingerprint().toLowerCase() !== shown) throw Object.assign(new Error('other key'), { mismatch: true });
 	await key.getEncryptionKey();
-	claim(true);
 	return { pgp, key };
-}
-
-function start() {
-	ready ??= prepare();
-	ready.catch(() => claim(false));
-	return ready;
 }
 
 // encoded is a header's text as RFC 2047 has it, where it is not plain ASCII.
@@ -50,10 +38,11 @@ function encoded(text) {
 	return words.join('\r\n ');
 }
 
-function sections() {
+// sections is the text: the first field as it stands, the others under their labels.
+function sections(form) {
 	const parts = [];
 	for (const f of form.querySelectorAll('textarea, input[type=text]')) {
-		if (skipped.has(f.name) || !f.value.trim()) continue;
+		if (mine.has(f.name) || !f.value.trim()) continue;
 		const label = form.querySelector(`label[for="${f.id}"]`);
 		const heading = label ? label.firstChild.textContent.trim() : f.name;
 		parts.push(parts.length === 0 ? f.value : `${heading}\n\n${f.value}`);
@@ -61,7 +50,8 @@ function sections() {
 	return crlf(parts.join('\n\n'));
 }
 
-async function message() {
+// message is the plaintext. A Blob holds files by reference: nothing is read yet.
+function message(form) {
 	const edge = 'postern-' + [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');
 	const value = (name) => (form.elements[name]?.value || '').trim();
 	const pieces = ['MIME-Version: 1.0\r\n'];
@@ -70,83 +60,44 @@ async function message() {
 	}
 	pieces.push(`Content-Type: multipart/mixed; boundary="${edge}"\r\n\r\n`);
 	const part = (head, body) => pieces.push(`--${edge}\r\n${head}\r\n\r\n`, body, '\r\n');
-	let text = sections();
+	let text = sections(form);
 	if (value('name') && !value('address')) text += `\r\n\r\n${value('name')}`;
 	part('Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit', text);
 	if (value('own_key')) part('Content-Type: application/pgp-keys\r\nContent-Transfer-Encoding: 8bit', crlf(value('own_key')));
-	const files = [...(form.elements.files?.files || [])];
-	for (const [i, file] of files.entries()) {
-		say(`${form.status.reading} (${i + 1}/${files.length})`);
-		$('encrypt-progress').value = 50 * i / files.length;
+	for (const file of form.elements.files?.files || []) {
 		const name = encodeURIComponent(file.name).replace(/['()*]/g, (c) => '%' + c.charCodeAt(0).toString(16).toUpperCase());
-		part(`Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename*=UTF-8''${name}\r\nContent-Transfer-Encoding: binary`,
-			new Uint8Array(await file.arrayBuffer()));
+		part(`Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename*=UTF-8''${name}\r\nContent-Transfer-Encoding: binary`, file);
 	}
 	pieces.push(`--${edge}--\r\n`);
-	return new Uint8Array(await new Blob(pieces).arrayBuffer());
+	return new Blob(pieces);
 }
 
-function only(names) {
-	for (const f of form.elements) if (f.name) f.disabled = names !== null && !names.has(f.name);
-}
-
-async function send(tools) {
-	form.status = $('encrypt-status').dataset;
-	$('encrypt-progress').hidden = false;
-	const binary = await message();
-	say(form.status.encrypting);
-	$('encrypt-progress').value = 60;
-	const { pgp, key } = tools;
-	const armored = await pgp.encrypt({ message: await pgp.createMessage({ binary }), encryptionKeys: key });
-	$('encrypt-progress').value = 90;
-	say(form.status.sending.replace('%s', `${Math.max(1, Math.round(armored.length / 1024))} KiB`));
-	form.elements.armored.value = armored;
-	only(new Set(['key', 'code', 'do', 'armored']));
-	sent = true;
-	form.submit();
-}
-
-function isArmored() {
-	const text = (form.elements.description || form.elements.text).value.trim();
-	return text.startsWith('-----BEGIN PGP ');
-}
-
-async function submit(e) {
-	if (failed || isArmored()) return;
-	e.preventDefault();
-	if (form.dataset.busy) return;
-	form.dataset.busy = 'yes';
-	let tools = null;
-	try {
-		tools = await start();
-		await send(tools);
-	} catch (problem) {
-		delete form.dataset.busy;
-		$('encrypt-progress').hidden = true;
-		only(null);
-		if (problem.mismatch) {
-			say($('encrypt-status').dataset.mismatch);
-			return;
-		}
-		failed = true;
-		claim(false);
-		say(tools ? $('encrypt-status').dataset.failed : $('encrypt-status').dataset.fails);
-		// Where the page never claimed more than sealing, nothing is taken back
-		// by sending as it said; else the reporter decides.
-		if (!tools) form.requestSubmit();
+// seal gives the armored message as a Blob. progress hears how many bytes of
+// how many are done; signal stops it between two pieces. Where a file cannot
+// be read the error has unread.
+export async function seal({ pgp, key }, form, progress, signal) {
+	const plain = message(form);
+	let at = 0;
+	const source = new ReadableStream({
+		async pull(controller) {
+			signal.throwIfAborted();
+			if (at >= plain.size) return controller.close();
+			let bytes;
+			try {
+				bytes = await plain.slice(at, at + pieceSize).arrayBuffer();
+			} catch (problem) {
+				throw Object.assign(problem, { unread: true });
+			}
+			at += bytes.byteLength;
+			controller.enqueue(new Uint8Array(bytes));
+			progress(at, plain.size);
+		},
+	}, { highWaterMark: 0 });
+	const armored = await pgp.encrypt({ message: await pgp.createMessage({ binary: source }), encryptionKeys: key });
+	const out = [];
+	for (const reader = armored.getReader(); ;) {
+		const { done, value } = await reader.read();
+		if (done) return new Blob(out);
+		out.push(value);
 	}
-}
-
-if (form && form.dataset.library && globalThis.crypto?.subtle) {
-	form.addEventListener('focusin', () => { start().catch(() => {}); }, { once: true });
-	form.addEventListener('submit', submit);
-	addEventListener('pageshow', () => {
-		if (!sent) return;
-		sent = false;
-		delete form.dataset.busy;
-		only(null);
-		form.elements.armored.value = '';
-		$('encrypt-progress').hidden = true;
-		say('');
-	});
 }

@@ -31,3 +31,6 @@ func assetIntegrity(name string) string { _, i := web.Asset(name); return i }
 
 // LibraryURL is where the browser's OpenPGP library is; empty without it.
 func LibraryURL() string { return assetURL("vendor/openpgp.min.mjs") }
+
+// EncryptURL is where the script is that encrypts a form; send.js loads it.
+func EncryptURL() string { return assetURL("encrypt.js") }

@@ -17,6 +17,8 @@ type Texts struct {
 	Paused     PausedTexts
 	GateError  GateErrorTexts
 	Request    RequestTexts
+	Intake     IntakeTexts
+	Send       SendTexts
 
 	Desk        DeskTexts
 	SignIn      SignInTexts
@@ -47,6 +49,8 @@ var English = Texts{
 	Paused:     englishPaused,
 	GateError:  englishGateError,
 	Request:    englishRequest,
+	Intake:     englishIntake,
+	Send:       englishSend,
 
 	Desk:        englishDesk,
 	SignIn:      englishSignIn,

@@ -90,17 +90,14 @@ type ReportTexts struct {
 	Button          string
 	Sealed          string
 	SealedOld       string
-	Browser         string
 	BrowserReady    string
-	BrowserFails    string
-	BrowserFailed   string
-	BrowserMismatch string
-	Encrypting      string
-	Reading         string
-	Sending         string
 	Draft           string
 	DraftHint       string
+	DraftOn         string
 	DraftBack       string
+	DraftForget     string
+	DraftForgotten  string
+	DraftFailed     string
 	NotStored       string
 	NotStoredText   string
 	NotStoredFiles  string
@@ -122,7 +119,11 @@ type ReceiptTexts struct {
 	Print             string
 	Save              string
 	Copied            string
+	Saved             string
 	CopyFailed        string
+	Kept              string
+	KeepFirst         string
+	KeepPlain         string
 	FileName          string
 	What              string
 	Received          string
@@ -266,17 +267,14 @@ var englishReport = ReportTexts{
 	Button:          "Send the report",
 	Sealed:          "It travels over this page's connection and is sealed as it arrives. Stored, it can be read by the team alone.",
 	SealedOld:       "To encrypt it before it leaves your machine, encrypt it to our key and paste the message above.",
-	Browser:         "Encrypted in your browser, to the key with this fingerprint, before it is sent:",
 	BrowserReady:    "It will be encrypted in your browser to the team's key before it is sent.",
-	BrowserFails:    "Your browser could not encrypt it. It will be sealed as it arrives instead.",
-	BrowserFailed:   "Your browser could not encrypt this report, so nothing was sent. Send it again to have it sealed as it arrives instead.",
-	BrowserMismatch: "The key does not have the fingerprint shown here, so nothing was encrypted or sent. Tell us by mail.",
-	Encrypting:      "Encrypting in your browser",
-	Reading:         "Reading your files",
-	Sending:         "Sending %s. Keep this page open.",
 	Draft:           "Keep a draft in this browser",
-	DraftHint:       "Only on this device, unencrypted, until you send or untick this.",
-	DraftBack:       "Your draft was brought back.",
+	DraftHint:       "Nothing is kept unless you press this. The draft stays on this device, unencrypted, until you send it or forget it.",
+	DraftOn:         "A draft is kept on this device, unencrypted. Files are not.",
+	DraftBack:       "Your draft was brought back. Files have to be chosen again.",
+	DraftForget:     "Forget the draft",
+	DraftForgotten:  "Forgotten. What you typed is on this page alone.",
+	DraftFailed:     "This browser does not let us keep a draft.",
 	NotStored:       "Not stored",
 	NotStoredText:   "Not stored: the database did not answer. Your text is still here. Try again.",
 	NotStoredFiles:  "Files have to be chosen again.",
@@ -297,6 +295,10 @@ var englishReceipt = ReceiptTexts{
 	Print:             "Print this page",
 	Save:              "Save as a file",
 	Copied:            "Copied.",
+	Saved:             "Saved.",
+	Kept:              "I have kept the code",
+	KeepFirst:         "Keep the code first: copy it, save it, or write it down and tick the box.",
+	KeepPlain:         "Write the eight words down before you leave this page. They are not shown again.",
 	CopyFailed:        "Copying is not allowed here. Select the words instead.",
 	FileName:          "mailbox-code.txt",
 	What:              "What was received",

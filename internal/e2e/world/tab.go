@@ -10,11 +10,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"postern/internal/postgres/embedded/pgtest"
@@ -42,6 +45,9 @@ func Main(m *testing.M) int {
 type Tab struct {
 	T   testing.TB
 	ctx context.Context
+
+	asked   atomic.Int32
+	answers chan bool // to the next questions; where it is empty the person leaves
 }
 
 // pageTime bounds one page.
@@ -75,7 +81,69 @@ func NewTab(t testing.TB) *Tab {
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1280, 900)); err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
-	return &Tab{T: t, ctx: ctx}
+	b := &Tab{T: t, ctx: ctx, answers: make(chan bool, 8)}
+	err = chromedp.Listen(ctx, func(ev any) {
+		if _, ok := ev.(*cdppage.EventJavascriptDialogOpening); ok {
+			go b.answer()
+		}
+	})
+	if err != nil {
+		t.Fatalf("listen to a tab: %v", err)
+	}
+	return b
+}
+
+// answer answers a question of the page, such as whether it may be left.
+func (b *Tab) answer() {
+	b.asked.Add(1)
+	leave := true
+	select {
+	case leave = <-b.answers:
+	default:
+	}
+	ctx, cancel := b.within()
+	defer cancel()
+	_, _ = chromedp.Call(ctx, cdppage.HandleJavaScriptDialog, cdppage.HandleJavaScriptDialogParams{Accept: leave})
+}
+
+// Asked counts the questions so far; Stay answers the next one with no.
+func (b *Tab) Asked() int { return int(b.asked.Load()) }
+
+// Stay makes the person stay when the page asks the next time.
+func (b *Tab) Stay() { b.answers <- false }
+
+// Call runs a command of the browser's protocol.
+func Call[P, R any](b *Tab, cmd cdp.Command[P, R], params P) R {
+	b.T.Helper()
+	ctx, cancel := b.within()
+	defer cancel()
+	r, err := chromedp.Call(ctx, cmd, params)
+	if err != nil {
+		b.T.Fatalf("%s: %v", cmd.Method, err)
+	}
+	return r
+}
+
+// Wait polls an expression until it holds, for a minute.
+func (b *Tab) Wait(what, expression string) {
+	b.T.Helper()
+	for began := time.Now(); !Eval[bool](b, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			b.T.Fatalf("waited a minute for %s on %s: %s", what, b.Location(), short(b.Text()))
+		}
+	}
+}
+
+// Click presses what is there, without waiting for another page.
+func (b *Tab) Click(selector string) {
+	b.T.Helper()
+	b.Do("press "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Choose picks files in a file field.
+func (b *Tab) Choose(selector string, files ...string) {
+	b.T.Helper()
+	b.Do("choose files", chromedp.SetUploadFiles(chromedp.CSS(selector), files))
 }
 
 func (b *Tab) within() (context.Context, context.CancelFunc) {
@@ -192,11 +260,19 @@ func (b *Tab) Unfold(selector string) {
 	Eval[bool](b, fmt.Sprintf(`(() => { for (let e = document.querySelector(%s); e; e = e.parentElement) if (e.tagName == "DETAILS") e.open = true; return true })()`, strconv.Quote(selector)))
 }
 
-// Submit presses the form's first button and waits for the page that follows.
+// Submit presses the form's first button and waits for what follows: another
+// page, or, where a script sends the form, its answer. The status is 0 where
+// the script found it wrong and sent nothing.
 func (b *Tab) Submit(form string) int {
 	b.T.Helper()
 	button := form + ` button[type="submit"]`
 	b.Unfold(button)
+	if Eval[bool](b, fmt.Sprintf(`(() => { const f = document.querySelector(%s); return Boolean(f && f.dataset.send !== undefined && f.noValidate) })()`, strconv.Quote(form))) {
+		Eval[bool](b, fmt.Sprintf(`(() => { performance.clearResourceTimings(); document.querySelector(%s).dataset.sent = "yes"; return true })()`, strconv.Quote(form)))
+		b.Click(button)
+		b.Wait("an answer", `!document.querySelector("form[data-sent]") || document.querySelector("main > .faults") || document.getElementById("send-stop").hidden && document.getElementById("send-status").textContent`)
+		return Eval[int](b, `performance.getEntriesByType("resource").filter(e => e.initiatorType == "xmlhttprequest").at(-1)?.responseStatus ?? 0`)
+	}
 	return b.Go("press "+button, chromedp.Click(chromedp.CSS(button)))
 }
 
