@@ -310,7 +310,7 @@ func TestStepUp(t *testing.T) {
 		"POST /distributors/new": true, "POST /distributors/{distributor}": true, "POST /distributors/{distributor}/key": true,
 		"POST /distributors/{distributor}/remove-key": true, "POST /distributors/{distributor}/revoke": true,
 		"POST " + release + "/notices/{notice}/resend": true, "POST " + release + "/confirm": true,
-		"POST /held/release": true, "POST /vault/add": true, "POST /vault/remove": true, "POST /members/invite": true,
+		"POST /held/release": true, "POST /vault/add": true, "POST /vault/remove": true, "POST /vault/holder": true, "POST /members/invite": true,
 		"POST /members/{member}/roles": true, "POST /members/{member}/reset": true, "POST /members/{member}/disable": true,
 		"POST /members/{member}/enable": true, "POST /members/{member}/add-key": true, "POST /members/{member}/remove-key": true,
 	}

@@ -93,7 +93,7 @@ func (d *Desk) unlock(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return fault("Too many tries. Wait " + wait.Round(time.Second).String() + " and try again.")
 	}
-	if _, err := v.Unlock(r.PostFormValue(pages.FieldPass)); err != nil {
+	if err := d.c.DB.Unlock(r.Context(), r.PostFormValue(pages.FieldPass)); err != nil {
 		if errors.Is(err, vault.ErrWrongSecret) {
 			return fault("No slot opens with this. Check the passphrase, or use the recovery phrase.")
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"postern/internal/disclosure"
+	"postern/internal/postgres"
 	"postern/internal/vault"
 	pages "postern/web/desk"
 	"postern/web/ui"
@@ -13,6 +14,7 @@ import (
 func (d *Desk) vaultRoutes() {
 	d.page(pages.PathVault, disclosure.Admin, d.vaultPage)
 	d.form(pages.PathVault+"/add", disclosure.Admin, 0, d.stepUp(d.addSlot))
+	d.form(pages.PathVault+"/holder", disclosure.Admin, 0, d.stepUp(d.giveSlot))
 	d.form(pages.PathVault+"/remove", disclosure.Admin, 0, d.stepUp(d.removeSlot))
 }
 
@@ -27,8 +29,20 @@ func (d *Desk) vaultPage(v *visit) error {
 func (d *Desk) vaultView(v *visit) (pages.VaultView, error) {
 	view := pages.VaultView{Desk: d.frame(v, ui.NavVault), CanAdmin: true, Fingerprint: d.c.DB.Vault().Public().Fingerprint()}
 	slots, err := d.c.DB.Slots(v.Context(), v.by)
+	if err != nil {
+		return view, err
+	}
+	members, err := d.c.DB.Members(v.Context(), v.by)
+	names := map[string]string{}
+	for _, m := range members {
+		names[string(m.ID)] = m.Name
+		if m.Disabled.IsZero() {
+			view.Members = append(view.Members, ui.Option{Value: string(m.ID), Label: m.Name})
+		}
+	}
 	for _, s := range slots {
-		view.Slots = append(view.Slots, pages.SlotRow{ID: s.ID, Kind: slotWords(s.Kind), Label: s.Label, Made: s.Created, Last: len(slots) == 1})
+		view.Slots = append(view.Slots, pages.SlotRow{ID: s.ID, Kind: slotWords(s.Kind), Label: s.Label,
+			Member: s.Member, MemberName: names[s.Member], Made: s.Created, Last: len(slots) == 1})
 	}
 	return view, err
 }
@@ -53,15 +67,16 @@ func (d *Desk) vaultAgain(v *visit, err error) error {
 	if err != nil {
 		return err
 	}
-	view.Faults, view.Holder = list, v.PostFormValue(pages.FieldHolder)
+	view.Faults, view.Holder, view.Member = list, v.PostFormValue(pages.FieldHolder), v.PostFormValue(pages.FieldMember)
 	return v.again(pages.Vault(view))
 }
 
 func (d *Desk) addSlot(v *visit) error {
-	holder, pass := strings.TrimSpace(v.PostFormValue(pages.FieldHolder)), v.PostFormValue(pages.FieldPass)
+	holder := postgres.Holder{Member: disclosure.MemberID(v.PostFormValue(pages.FieldMember)), Label: strings.TrimSpace(v.PostFormValue(pages.FieldHolder))}
+	pass := v.PostFormValue(pages.FieldPass)
 	var refusal *disclosure.Refusal
-	if holder == "" || len(holder) > 100 || strings.ContainsAny(holder, "\r\n") {
-		refusal = refusal.Add(pages.FieldHolder, "Say in one line who holds the passphrase.")
+	if holder.Label == "" && holder.Member == "" || len(holder.Label) > 100 || disclosure.Hidden(holder.Label) {
+		refusal = refusal.Add(pages.FieldHolder, "Choose a member, or say in one line who holds the passphrase.")
 	}
 	if len([]rune(pass)) < vault.MinPassphrase {
 		refusal = refusal.Add(pages.FieldPass, sentence(vault.ErrShortPassphrase))
@@ -75,6 +90,14 @@ func (d *Desk) addSlot(v *visit) error {
 	if errors.Is(err, vault.ErrShortPassphrase) {
 		err = disclosure.Refuse(pages.FieldPass, sentence(err))
 	}
+	if err != nil {
+		return d.vaultAgain(v, err)
+	}
+	return v.flash(pages.PathVault, "saved")
+}
+
+func (d *Desk) giveSlot(v *visit) error {
+	err := d.c.DB.GiveSlot(v.Context(), v.by, v.PostFormValue(pages.FieldSlot), disclosure.MemberID(v.PostFormValue(pages.FieldMember)))
 	if err != nil {
 		return d.vaultAgain(v, err)
 	}

@@ -166,7 +166,7 @@ func (c *Commands) status(ctx context.Context, _ nothing) (Status, error) {
 }
 
 func (c *Commands) unlock(ctx context.Context, s Secret) (Status, error) {
-	if _, err := c.DB.Vault().Unlock(s.Secret); err != nil {
+	if err := c.DB.Unlock(ctx, s.Secret); err != nil {
 		return Status{}, err
 	}
 	c.wake()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"postern/internal/disclosure"
 	"postern/internal/doctor"
@@ -143,6 +144,15 @@ func (c *Commands) Setup(ctx context.Context, r SetupRequest) (*SetupResult, err
 	link, err := c.invite(ctx, r.Member)
 	if err != nil {
 		return nil, fmt.Errorf("everything is made but the first member: %w; run postern member invite", err)
+	}
+	if strings.EqualFold(strings.TrimSpace(r.Holder), strings.TrimSpace(r.Member.Name)) {
+		first, err := c.find(ctx, r.Member.Address)
+		if err == nil {
+			err = c.DB.GiveSlot(ctx, operator, made.Slots[0].ID, first.ID)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("everything is made, but the passphrase is not noted as the first member's: %w", err)
+		}
 	}
 	return &SetupResult{Fingerprint: key.Certificate().Fingerprint(), Revocation: revocation, Link: link}, nil
 }

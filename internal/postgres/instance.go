@@ -44,13 +44,13 @@ func (db *DB) loadInstance(ctx context.Context) error {
 }
 
 func (db *DB) slots(ctx context.Context, keyID string) ([]vault.Slot, error) {
-	rows, err := db.pool.Query(ctx, `SELECT id, key_id, kind, label, kdf, wrapped, created
+	rows, err := db.pool.Query(ctx, `SELECT id, key_id, kind, label, coalesce(member, ''), kdf, wrapped, created
 		FROM vault_slot WHERE key_id = $1 ORDER BY created, id`, keyID)
 	if err != nil {
 		return nil, fmt.Errorf("read the vault's slots: %w", unavailable(err))
 	}
 	slots, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (s vault.Slot, err error) {
-		err = r.Scan(&s.ID, &s.KeyID, &s.Kind, &s.Label, &s.KDF, &s.Wrapped, &s.Created)
+		err = r.Scan(&s.ID, &s.KeyID, &s.Kind, &s.Label, &s.Member, &s.KDF, &s.Wrapped, &s.Created)
 		return s, err
 	})
 	if err != nil {

@@ -163,7 +163,8 @@ func (t *tx) addressed(ctx context.Context, a disclosure.Alert) (disclosure.Aler
 	}
 	for _, id := range []disclosure.MemberID{r.At(t.now), r.Member} {
 		var active bool
-		if err := t.QueryRow(ctx, `SELECT EXISTS (SELECT FROM member WHERE id = $1 AND disabled IS NULL AND password IS NOT NULL)`, id).Scan(&active); err != nil {
+		if err := t.QueryRow(ctx, `SELECT EXISTS (SELECT FROM member WHERE id = $1 AND disabled IS NULL AND password IS NOT NULL
+			AND roles && '{triager,releaser,admin}')`, id).Scan(&active); err != nil {
 			return a, fmt.Errorf("look for the recipient of reports: %w", err)
 		}
 		if active {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -47,9 +48,15 @@ func (db *DB) Slots(ctx context.Context, by disclosure.Caller) ([]vault.Slot, er
 	return db.slots(ctx, v.Public().ID())
 }
 
+// Holder is whose a slot is.
+type Holder struct {
+	Member disclosure.MemberID // empty: nobody's of the team, such as a phrase in a safe
+	Label  string              // empty: the member's name
+}
+
 // AddSlot wraps the vault's private half under one more secret and stores it.
 // It needs an unlocked vault and a fresh second factor.
-func (db *DB) AddSlot(ctx context.Context, by disclosure.Caller, kind vault.SlotKind, label, secret string, cost vault.Cost) (vault.Slot, error) {
+func (db *DB) AddSlot(ctx context.Context, by disclosure.Caller, kind vault.SlotKind, h Holder, secret string, cost vault.Cost) (vault.Slot, error) {
 	if err := db.mayAdminister(by); err != nil {
 		return vault.Slot{}, err
 	}
@@ -57,13 +64,21 @@ func (db *DB) AddSlot(ctx context.Context, by disclosure.Caller, kind vault.Slot
 	if v == nil {
 		return vault.Slot{}, vault.ErrLocked
 	}
-	s, err := v.AddSlot(kind, label, secret, db.Now(), cost)
+	h, err := db.holder(ctx, db.pool, h)
 	if err != nil {
 		return vault.Slot{}, err
 	}
+	s, err := v.AddSlot(kind, h.Label, secret, db.Now(), cost)
+	if err != nil {
+		return vault.Slot{}, err
+	}
+	s.Member = string(h.Member)
 	err = db.transact(ctx, by, func(t *tx) error {
-		_, err := t.Exec(ctx, `INSERT INTO vault_slot (id, key_id, kind, label, kdf, wrapped, created)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`, s.ID, s.KeyID, s.Kind, s.Label, s.KDF, s.Wrapped, s.Created)
+		if _, err := db.holder(ctx, t, h); err != nil { // locked now: still here
+			return err
+		}
+		_, err := t.Exec(ctx, `INSERT INTO vault_slot (id, key_id, kind, label, member, kdf, wrapped, created)
+			VALUES ($1, $2, $3, $4, nullif($5, ''), $6, $7, $8)`, s.ID, s.KeyID, s.Kind, s.Label, s.Member, s.KDF, s.Wrapped, s.Created)
 		if err != nil {
 			return fmt.Errorf("store the slot: %w", err)
 		}
@@ -74,7 +89,106 @@ func (db *DB) AddSlot(ctx context.Context, by disclosure.Caller, kind vault.Slot
 		_ = db.Reload(context.WithoutCancel(ctx)) // forget the slot that was not stored
 		return vault.Slot{}, err
 	}
-	return s, nil
+	return s, db.Reload(ctx) // with whose it is
+}
+
+// holder looks whether a slot can be somebody's, and names it after them. In a
+// transaction the member stays as they are until its end.
+func (db *DB) holder(ctx context.Context, q queryer, h Holder) (Holder, error) {
+	if h.Member == "" {
+		return h, nil
+	}
+	ask := `SELECT name FROM member WHERE id = $1 AND disabled IS NULL`
+	if _, inside := q.(*tx); inside {
+		ask += ` FOR SHARE`
+	}
+	var name string
+	err := q.QueryRow(ctx, ask, string(h.Member)).Scan(&name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return h, disclosure.Refuse("member", "Choose a member who is not disabled.")
+	}
+	if err != nil {
+		return h, fmt.Errorf("look for a slot's holder: %w", unavailable(err))
+	}
+	if h.Label == "" {
+		h.Label = name
+	}
+	return h, nil
+}
+
+// GiveSlot says whose a slot is: it goes when they are disabled.
+func (db *DB) GiveSlot(ctx context.Context, by disclosure.Caller, id string, member disclosure.MemberID) error {
+	if err := db.mayAdminister(by); err != nil {
+		return err
+	}
+	err := db.transact(ctx, by, func(t *tx) error {
+		if _, err := db.holder(ctx, t, Holder{Member: member}); err != nil {
+			return err
+		}
+		tag, err := t.Exec(ctx, `UPDATE vault_slot SET member = nullif($2, '') WHERE id = $1`, id, string(member))
+		if err != nil {
+			return fmt.Errorf("say whose a slot is: %w", err)
+		}
+		if tag.RowsAffected() == 0 {
+			return disclosure.ErrNotFound
+		}
+		t.note("vault.slot-given", id, map[string]string{"member": string(member)})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return db.Reload(ctx)
+}
+
+// Unlock opens the vault with a secret of a slot that is still there: another
+// process may have removed one since. A wrong one is vault.ErrWrongSecret.
+func (db *DB) Unlock(ctx context.Context, secret string) error {
+	if err := db.Reload(ctx); err != nil {
+		return err
+	}
+	v := db.vault.Load()
+	if v == nil {
+		return disclosure.ErrNotFound
+	}
+	_, err := v.Unlock(secret)
+	return err
+}
+
+// removeSlotsOf takes away what a member opens the vault with. It says how
+// many slots went; where nothing would be left it refuses.
+func (t *tx) removeSlotsOf(ctx context.Context, member disclosure.MemberID) (int, error) {
+	rows, err := t.Query(ctx, `SELECT id, coalesce(member, '') = $1 FROM vault_slot ORDER BY id FOR UPDATE`, string(member))
+	if err != nil {
+		return 0, fmt.Errorf("lock the slots: %w", err)
+	}
+	var theirs []string
+	left := 0
+	var id string
+	var own bool
+	if _, err := pgx.ForEachRow(rows, []any{&id, &own}, func() error {
+		if own {
+			theirs = append(theirs, id)
+		} else {
+			left++
+		}
+		return nil
+	}); err != nil {
+		return 0, fmt.Errorf("lock the slots: %w", err)
+	}
+	switch {
+	case len(theirs) == 0:
+		return 0, nil
+	case left == 0:
+		return 0, disclosure.Refuse("", "Nobody else can unlock the vault. Add a slot for another member first.")
+	}
+	if _, err := t.Exec(ctx, `DELETE FROM vault_slot WHERE id = ANY($1)`, theirs); err != nil {
+		return 0, fmt.Errorf("remove the member's slots: %w", err)
+	}
+	for _, id := range theirs {
+		t.note("vault.slot-removed", id, map[string]string{"member": string(member)})
+	}
+	return len(theirs), nil
 }
 
 // RemoveSlot removes one; the last one is refused with vault.ErrLastSlot.

@@ -217,7 +217,8 @@ func (db *DB) signIn(ctx context.Context, where, arg string) (SignIn, error) {
 	return s, nil
 }
 
-// SetRoles changes what a member may do. The last active admin stays one.
+// SetRoles changes what a member may do. The last active admin stays one. Who
+// may see no case any more is told of none, not even of what was to be mailed.
 func (db *DB) SetRoles(ctx context.Context, by disclosure.Caller, id disclosure.MemberID, roles disclosure.Roles) error {
 	if len(roles.Names()) == 0 {
 		return disclosure.Refuse("roles", "Choose at least one role, or disable the member.")
@@ -226,15 +227,27 @@ func (db *DB) SetRoles(ctx context.Context, by disclosure.Caller, id disclosure.
 		if _, err := t.Exec(ctx, `UPDATE member SET roles = $2 WHERE id = $1`, id, roles.Names()); err != nil {
 			return fmt.Errorf("set the roles: %w", err)
 		}
+		if roles&(disclosure.Triager|disclosure.Releaser|disclosure.Admin) == 0 {
+			_, err := t.Exec(ctx, `UPDATE alert SET next_at = NULL WHERE member = $1 AND next_at IS NOT NULL AND kind <> ALL($2)`,
+				id, []string{string(disclosure.AlertHeld), string(disclosure.AlertLocked)})
+			if err != nil {
+				return fmt.Errorf("cancel the alerts: %w", err)
+			}
+		}
 		t.note("member.roles", string(id), map[string]any{"roles": roles.Names()})
 		return t.anAdminIsLeft(ctx)
 	})
 }
 
-// Disable shuts a member out at once: sessions end, invitations are void. The
-// last active admin cannot be disabled.
+// Disable shuts a member out at once: sessions end, invitations are void,
+// alerts not yet mailed stay unsent, and no secret of theirs opens the vault
+// any more. The last active admin cannot be disabled, nor who alone can unlock.
 func (db *DB) Disable(ctx context.Context, by disclosure.Caller, id disclosure.MemberID) error {
-	return db.manage(ctx, by, id, func(t *tx) error {
+	slots := 0
+	err := db.manage(ctx, by, id, func(t *tx) (err error) {
+		if slots, err = t.removeSlotsOf(ctx, id); err != nil {
+			return err
+		}
 		batch := &pgx.Batch{}
 		batch.Queue(`UPDATE member SET disabled = $2, invite = NULL, invite_until = NULL WHERE id = $1 AND disabled IS NULL`, id, t.now)
 		batch.Queue(`DELETE FROM session WHERE member = $1`, id)
@@ -245,9 +258,14 @@ func (db *DB) Disable(ctx context.Context, by disclosure.Caller, id disclosure.M
 		t.note("member.disabled", string(id), nil)
 		return t.anAdminIsLeft(ctx)
 	})
+	if err != nil || slots == 0 {
+		return err
+	}
+	return db.Reload(ctx)
 }
 
-// Enable lets a disabled member in again, with the password there was.
+// Enable lets a disabled member in again, with the password there was; their
+// slots of the vault are gone.
 func (db *DB) Enable(ctx context.Context, by disclosure.Caller, id disclosure.MemberID) error {
 	return db.manage(ctx, by, id, func(t *tx) error {
 		if _, err := t.Exec(ctx, `UPDATE member SET disabled = NULL WHERE id = $1`, id); err != nil {

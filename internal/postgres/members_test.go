@@ -280,7 +280,7 @@ func TestKeysAndSlots(t *testing.T) {
 	if err != nil || len(slots) != 2 {
 		t.Fatalf("Slots() = %d, %v", len(slots), err)
 	}
-	s, err := w.DB.AddSlot(ctx, w.Ada, vault.SlotPassphrase, "Bob", "another passphrase", vault.TestCost)
+	s, err := w.DB.AddSlot(ctx, w.Ada, vault.SlotPassphrase, postgres.Holder{Label: "Bob"}, "another passphrase", vault.TestCost)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,5 +301,50 @@ func TestKeysAndSlots(t *testing.T) {
 	}
 	if !bytes.Equal(other.Vault().Slots()[0].Wrapped, s.Wrapped) {
 		t.Error("Reload() gave another slot")
+	}
+}
+
+// TestDisableTakesTheVaultAway: a member's own secrets open nothing once they
+// are disabled, here and in every other process; the last one is not taken.
+func TestDisableTakesTheVaultAway(t *testing.T) {
+	w, ctx := postgrestest.New(t), t.Context()
+	by := w.SteppedUp(w.Ada)
+	if _, err := w.DB.AddSlot(ctx, by, vault.SlotPassphrase, postgres.Holder{Member: w.Tri.Member}, "the passphrase of Tri", vault.TestCost); err != nil {
+		t.Fatal(err)
+	}
+	other := w.Open(t, nil) // another process, which knows the slot
+	if n := len(other.Vault().Slots()); n != 3 {
+		t.Fatalf("%d slots, want 3", n)
+	}
+	if err := w.DB.Disable(ctx, by, w.Tri.Member); err != nil {
+		t.Fatal(err)
+	}
+	for name, db := range map[string]*postgres.DB{"here": w.DB, "elsewhere": other} {
+		db.Vault().Lock()
+		if err := db.Unlock(ctx, "the passphrase of Tri"); !errors.Is(err, vault.ErrWrongSecret) || db.Vault().Unlocked() {
+			t.Errorf("%s the passphrase of who was disabled: %v, unlocked %t", name, err, db.Vault().Unlocked())
+		}
+		if err := db.Unlock(ctx, postgrestest.Passphrase); err != nil {
+			t.Errorf("%s the passphrase of who stays: %v", name, err)
+		}
+	}
+	if err := w.DB.Enable(ctx, by, w.Tri.Member); err != nil {
+		t.Fatal(err)
+	}
+	slots, err := w.DB.Slots(ctx, by)
+	if err != nil || len(slots) != 2 {
+		t.Fatalf("Slots() = %d, %v; want 2: enabling brings none back", len(slots), err)
+	}
+	for _, s := range slots {
+		if err := w.DB.GiveSlot(ctx, by, s.ID, w.Tri.Member); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var refusal *disclosure.Refusal
+	if err := w.DB.Disable(ctx, by, w.Tri.Member); !errors.As(err, &refusal) {
+		t.Errorf("Disable() of who alone can unlock = %v, want a refusal", err)
+	}
+	if err := w.DB.GiveSlot(ctx, by, slots[0].ID, "nobody"); !errors.As(err, &refusal) {
+		t.Errorf("GiveSlot() to nobody known = %v, want a refusal", err)
 	}
 }

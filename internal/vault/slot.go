@@ -33,12 +33,14 @@ var ErrMachineSlot = errors.New("machine credentials are not supported yet: use 
 var ErrShortPassphrase = fmt.Errorf("a passphrase needs at least %d characters", MinPassphrase)
 
 // Slot holds the vault pair's private half wrapped under one secret. Any slot
-// opens the vault. Label may be changed freely; ID, KeyID and Kind are bound.
+// opens the vault. Label and Member may be changed freely; ID, KeyID and Kind
+// are bound.
 type Slot struct {
 	ID      string
 	KeyID   string // [Record.KeyID]
 	Kind    SlotKind
 	Label   string
+	Member  string // id of the member whose secret it is; empty: nobody's of the team
 	KDF     []byte // JSON: algorithm, salt and cost
 	Wrapped []byte
 	Created time.Time

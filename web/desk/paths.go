@@ -28,7 +28,7 @@ const (
 	PathPolicy       = "/policy"            // GET; POST policy (text), do = check | apply
 	PathPause        = "/policy/pause"      // POST notice, do = pause | resume
 	PathRecipient    = "/members/recipient" // POST recipient, delegate, away_from, away_until
-	PathVault        = "/vault"             // GET; POST /vault/add: holder, passphrase, passphrase_again; /vault/remove: slot
+	PathVault        = "/vault"             // GET; POST /vault/add: member, holder, passphrase, passphrase_again; /vault/remove: slot; /vault/holder: slot, member
 	PathHeld         = "/held"              // GET; POST /held/release: typed
 	PathDemoTime     = "/demo/time"         // POST step = 1h | 1d | 7d, or to
 )

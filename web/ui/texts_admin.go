@@ -117,6 +117,12 @@ type AdminTexts struct {
 	VaultLast         string
 	VaultAdd          string
 	VaultAddHolder    string
+	VaultAddHint      string
+	VaultMember       string
+	VaultMemberNone   string
+	VaultMemberGoes   string
+	VaultMemberAsk    string
+	VaultMemberSet    string
 	VaultAddPass      string
 	VaultAddAgain     string
 	VaultAddButton    string
@@ -232,7 +238,7 @@ var englishAdmin = AdminTexts{
 	PolicyChecked:     "No faults. Applying it changes:",
 	PolicyNoChange:    "nothing",
 	Vault:             "Vault",
-	VaultText:         "Each slot opens the vault by itself. Keep at least two.",
+	VaultText:         "Each slot opens the vault by itself. Keep at least two. A member's own goes when they are disabled.",
 	VaultPrint:        "Vault key",
 	VaultKind:         "Kind",
 	VaultHolder:       "Holder",
@@ -240,7 +246,13 @@ var englishAdmin = AdminTexts{
 	VaultRemove:       "Remove",
 	VaultLast:         "the only one; it cannot be removed",
 	VaultAdd:          "Add a slot",
-	VaultAddHolder:    "Who holds it",
+	VaultAddHolder:    "Name",
+	VaultAddHint:      "For a slot that is nobody's of the team, such as a phrase in a safe.",
+	VaultMember:       "Whose it is",
+	VaultMemberNone:   "nobody's of the team",
+	VaultMemberGoes:   "It goes when %s is disabled.",
+	VaultMemberAsk:    "Whose is it?",
+	VaultMemberSet:    "Save",
 	VaultAddPass:      "Passphrase",
 	VaultAddAgain:     "The same passphrase again",
 	VaultAddButton:    "Add the slot",

@@ -207,6 +207,11 @@ func (w *World) setup(ctx context.Context, db *postgres.DB, c Config) error {
 		if err != nil {
 			return err
 		}
+		if m.name == made.Slots[0].Label {
+			if err := db.GiveSlot(ctx, by, made.Slots[0].ID, x.ID); err != nil {
+				return err
+			}
+		}
 		w.members[m.name] = &member{caller: x.Caller(), totp: secret, pass: Password}
 	}
 	return nil
