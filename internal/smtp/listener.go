@@ -164,6 +164,7 @@ func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 func (l *Listener) Shutdown(ctx context.Context) error {
 	l.listener.drain(false)
 	err := l.server.Shutdown(ctx)
+	_ = l.listener.Close() // the server does not know of it yet when it was only just started
 	l.cancel()
 	l.listener.drain(true)
 	if errors.Is(err, smtp.ErrServerClosed) {

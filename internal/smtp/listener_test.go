@@ -463,3 +463,20 @@ func TestSwaks(t *testing.T) {
 		t.Errorf("swaks to another domain: %v\n%s", err, out)
 	}
 }
+
+// TestListenerShutdownAtOnce: one that was only just started ends as well.
+func TestListenerShutdownAtOnce(t *testing.T) {
+	for range 200 {
+		l := listen(t, ListenerConfig{Receive: func(context.Context, Inbound, io.Reader) error { return nil }})
+		ended := make(chan error, 1)
+		go func() { ended <- l.Shutdown(t.Context()) }()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("Shutdown = %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("Shutdown of a listener just started does not end")
+		}
+	}
+}
