@@ -207,3 +207,10 @@ func TestFreezeRefuses(t *testing.T) {
 		}
 	}
 }
+
+// bodyOf returns a raw part's body after transfer decoding.
+func bodyOf(raw []byte) []byte {
+	head, body := splitEntity(raw)
+	decoded, _ := decodeTransfer(body, parseHeader(head).first("content-transfer-encoding"))
+	return decoded
+}

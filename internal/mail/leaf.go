@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"path"
 	"strings"
 	"unicode"
@@ -15,7 +16,6 @@ import (
 type leaf struct {
 	typ      string
 	params   map[string]string
-	encoding string
 	name     string // as claimed
 	attached bool
 	mime     bool // the ciphertext of PGP/MIME
@@ -23,16 +23,8 @@ type leaf struct {
 	file     bool // an encrypted file
 }
 
-func (l leaf) decode(r *reader, body []byte, at place) []byte {
-	decoded, damaged := decodeTransfer(body, l.encoding)
-	if damaged {
-		r.m.repaired(at.path, RepairTransfer, truncate(decodeWords(l.encoding), 40))
-	}
-	return decoded
-}
-
-// leaf reads one decoded part that holds no further MIME parts.
-func (r *reader) leaf(b []byte, l leaf, at place) {
+// leaf reads one part that holds no further MIME parts.
+func (r *reader) leaf(c Content, l leaf, at place) {
 	switch l.typ {
 	case "application/pkcs7-mime", "application/x-pkcs7-mime":
 		r.m.problem(at.path, ProblemSMIME, "")
@@ -41,59 +33,144 @@ func (r *reader) leaf(b []byte, l leaf, at place) {
 	case "message/external-body":
 		r.m.problem(at.path, ProblemExternal, "")
 	case "application/pgp-signature":
-		r.add(Piece{Kind: KindSignature, Type: l.typ, Label: l.name, Bytes: b}, at)
+		r.add(Piece{Kind: KindSignature, Type: l.typ, Label: l.name, Content: c}, at)
 		return
 	case "message/delivery-status", "message/disposition-notification", "text/rfc822-headers", "message/feedback-report", "message/global-delivery-status":
-		text, _ := decodeCharset(b, "")
-		r.add(Piece{Kind: KindReport, Type: l.typ, Label: l.name, Text: plainText(text), Bytes: b}, at)
+		text, _ := decodeCharset(c.head(r.limits.Text+1), "")
+		r.add(Piece{Kind: KindReport, Type: l.typ, Label: l.name, Text: plainText(text), Content: c}, at)
 		return
 	case "text/plain", "text":
 		if !l.attached && !cipherName(l.name) {
-			r.text(b, l, at)
+			r.text(c, l, at)
 			return
 		}
 	case "text/html", "application/xhtml+xml":
 		if !l.attached {
-			r.html(b, l, at)
+			r.html(c, l, at)
 			return
 		}
 	}
-	r.file(b, l, at)
+	r.file(c, l, at)
+}
+
+// found is what look found in a text; contents are zero where there are none.
+type found struct {
+	shape               pgp.Shape
+	why                 string
+	repairs             []pgp.Repair
+	body, before, after Content
+}
+
+// look looks through c, which has no transfer encoding, for armor. ok is false where the limits
+// ended: then it was only searched for the head of a private key.
+func (r *reader) look(c Content) (f found, ok bool) {
+	f.shape = pgp.ShapeText
+	r.looked += c.size
+	marks, private := 0, false
+	if c.size > min(1<<20, r.limits.Held) || r.looked > r.limits.Inspect {
+		if marks, private = c.marks(); marks == 0 {
+			return f, true
+		}
+	}
+	if r.looked > r.limits.Inspect || c.size > 1<<20 && marks > r.limits.Marks {
+		if private {
+			f.shape = pgp.ShapePrivateKey
+		}
+		return f, false
+	}
+	if c.size <= r.limits.Held {
+		b, _ := c.Bytes()
+		in := pgp.Inspect(b)
+		f = found{shape: in.Shape, why: in.Why, repairs: in.Repairs}
+		for _, x := range []struct {
+			to *Content
+			b  []byte
+		}{{&f.body, in.Block}, {&f.before, in.Before}, {&f.after, in.After}} {
+			if x.b != nil {
+				*x.to = inMemory(x.b)
+			}
+		}
+		return f, true
+	}
+	in, err := pgp.Scan(c.section(), c.size, func() (pgp.Spool, error) { return &spool{r: r}, nil })
+	if err != nil { // the reader knows if it was the input's
+		return found{shape: pgp.ShapeText}, false
+	}
+	f = found{shape: in.Shape, why: in.Why, repairs: in.Repairs}
+	if in.End > 0 {
+		f.body = c.slice(in.Start, in.End)
+		if in.Body != nil {
+			f.body = Content{in: in.Body, size: in.Size}
+		}
+		for _, x := range []struct {
+			to       *Content
+			from, at int64
+		}{{&f.before, 0, in.Start}, {&f.after, in.End, c.size}} {
+			if part := c.slice(x.from, x.at); !part.empty(blanks + ">|\x00") {
+				*x.to = part
+			}
+		}
+	}
+	return f, true
+}
+
+// marks counts what armor cannot do without, and looks for the head of a private key.
+func (c Content) marks() (n int, private bool) {
+	const overlap = len("PRIVATE KEY BLOCK") - 1
+	buf, kept := make([]byte, 256<<10), 0
+	r := c.Open()
+	for {
+		m, err := io.ReadFull(r, buf[kept:])
+		b := buf[:kept+m]
+		for _, word := range []string{"PGP", "pgp", "Pgp"} {
+			n += bytes.Count(b, []byte(word))
+		}
+		private = private || bytes.Contains(b, []byte("PRIVATE KEY BLOCK"))
+		if err != nil {
+			return n, private
+		}
+		kept = copy(buf, b[len(b)-overlap:])
+	}
 }
 
 // file reads an attachment: opened if it is an OpenPGP message, named if it is a key.
-func (r *reader) file(b []byte, l leaf, at place) {
-	plain := Piece{Kind: KindAttachment, Type: l.typ, Label: l.name, Bytes: b}
-	armored := bytes.Contains(b[:min(len(b), 64<<10)], []byte("-----BEGIN PGP"))
+func (r *reader) file(c Content, l leaf, at place) {
+	plain := Piece{Kind: KindAttachment, Type: l.typ, Label: l.name, Content: c}
+	armored := bytes.Contains(c.head(64<<10), []byte("-----BEGIN PGP"))
 	if !armored && !cipherName(l.name) && l.typ != "application/pgp-encrypted" && l.typ != "application/pgp-keys" {
 		r.add(plain, at)
 		return
 	}
-	switch in := pgp.Inspect(b); in.Shape {
+	c, ok := r.seekable(c, at)
+	if !ok {
+		r.add(plain, at)
+		return
+	}
+	switch in, _ := r.look(c); in.shape {
 	case pgp.ShapePrivateKey:
 		r.privateKey(l, at)
 	case pgp.ShapeMessage:
 		l.file = true
 		r.noteArmor(in, at)
-		r.open(in.Block, l, at)
+		r.open(in.body, l, at)
 	case pgp.ShapeMixed:
-		r.text(b, l, at)
+		r.text(c, l, at)
 	case pgp.ShapePublicKey:
-		r.add(Piece{Kind: KindKey, Type: "application/pgp-keys", Label: l.name, Bytes: in.Block}, at)
+		r.add(Piece{Kind: KindKey, Type: "application/pgp-keys", Label: l.name, Content: in.body}, at)
 	case pgp.ShapeSignature:
-		r.add(Piece{Kind: KindSignature, Type: "application/pgp-signature", Label: l.name, Bytes: in.Block}, at)
+		r.add(Piece{Kind: KindSignature, Type: "application/pgp-signature", Label: l.name, Content: in.body}, at)
 	case pgp.ShapeClearSigned:
-		r.text(b, l, at)
+		r.text(c, l, at)
 	case pgp.ShapeBroken:
 		if cipherName(l.name) || l.typ == "application/pgp-encrypted" {
-			r.m.problem(at.path, ProblemBroken, in.Why)
+			r.m.problem(at.path, ProblemBroken, in.why)
 		}
 		r.add(plain, at)
 	default:
-		switch {
+		switch b := c.head(32); {
 		case binaryMessage(b):
 			l.file = true
-			r.open(b, l, at)
+			r.open(c, l, at)
 		case binaryPrivateKey(b):
 			r.privateKey(l, at)
 		case l.typ == "application/pgp-keys" || binaryPublicKey(b):
@@ -133,12 +210,16 @@ func withoutCipherName(name string) string {
 	return name
 }
 
-// asOpened says what an opened file is: a text where it stood in for one, else a file.
-func (l leaf) asOpened(plain []byte) leaf {
+// asOpened says what an opened file is: a text where it stood in for one and is no longer than we
+// hold, else a file.
+func (r *reader) asOpened(plain Content, l leaf) leaf {
 	out := leaf{typ: "application/octet-stream", name: l.name, attached: true}
 	switch strings.ToLower(path.Ext(l.name)) {
 	case "", ".txt", ".md", ".eml":
-		if utf8.Valid(plain) && !bytes.ContainsRune(plain, 0) {
+		if plain.size > r.limits.Held {
+			break
+		}
+		if b, _ := plain.Bytes(); utf8.Valid(b) && !bytes.ContainsRune(b, 0) {
 			out.typ, out.attached = "text/plain", false
 		}
 	}
@@ -147,24 +228,46 @@ func (l leaf) asOpened(plain []byte) leaf {
 
 // text reads a text, and the first armored block in it; what stands before and after is read the
 // same way, each by itself.
-func (r *reader) text(b []byte, l leaf, at place) {
-	text, ok := decodeCharset(b, l.params["charset"])
-	if !ok {
-		r.m.repaired(at.path, RepairCharset, truncate(decodeWords(l.params["charset"]), 40))
+func (r *reader) text(c Content, l leaf, at place) {
+	whole := Piece{Kind: KindText, Type: l.typ, Label: l.name, Content: c}
+	charset := l.params["charset"]
+	legacy := at.covered && l.params["hp-legacy-display"] == "1"
+	held := c.size <= r.limits.Held
+	var b []byte
+	if held {
+		b = r.held(c, at)
+	} else {
+		b = c.head(r.limits.Text + 1)
+		whole.Cut = len(b) > r.limits.Text
 	}
-	if at.covered && l.params["hp-legacy-display"] == "1" {
+	text, ok := decodeCharset(b, charset)
+	if !ok && !whole.Cut {
+		r.m.repaired(at.path, RepairCharset, truncate(decodeWords(charset), 40))
+	}
+	if legacy {
 		text = withoutLegacyDisplay(text)
 	}
-	r.blocks(text, Piece{Kind: KindText, Type: l.typ, Label: l.name, Bytes: b}, l, at)
+	if held {
+		r.blocks(inMemory([]byte(text)), text, whole, l, at)
+		return
+	}
+	// Armor is ASCII, and so is what of it any charset but the wide ones has.
+	plain, ok := r.seekable(c, at)
+	if !ok {
+		whole.Text = text
+		r.add(whole, at)
+		return
+	}
+	r.blocks(plain, text, whole, l, at)
 }
 
-func (r *reader) html(b []byte, l leaf, at place) {
-	source, ok := decodeCharset(b, l.params["charset"])
+func (r *reader) html(c Content, l leaf, at place) {
+	source, ok := decodeCharset(c.head(r.limits.HTML+1), l.params["charset"])
 	if !ok {
 		r.m.repaired(at.path, RepairCharset, truncate(decodeWords(l.params["charset"]), 40))
 	}
-	p := Piece{Kind: KindHTML, Type: l.typ, Label: l.name, Bytes: b}
-	text := htmlText(truncate(source, 4*r.limits.Text))
+	p := Piece{Kind: KindHTML, Type: l.typ, Label: l.name, Content: c, Cut: len(source) > r.limits.HTML}
+	text := htmlText(truncate(source, r.limits.HTML))
 	if at.alternative {
 		if pgp.Inspect([]byte(text)).Shape == pgp.ShapePrivateKey {
 			r.privateKey(l, at)
@@ -177,25 +280,26 @@ func (r *reader) html(b []byte, l leaf, at place) {
 	if strings.Contains(text, "-----BEGIN PGP") {
 		r.m.repaired(at.path, RepairFromHTML, "")
 	}
-	r.blocks(text, p, l, at)
+	r.blocks(inMemory([]byte(text)), text, p, l, at)
 }
 
-// blocks splits text around its first armored block. whole is the piece it is when there is none.
-func (r *reader) blocks(text string, whole Piece, l leaf, at place) {
+// blocks splits a text around its first armored block. whole is the piece it is when there is
+// none, text as much of it as is shown.
+func (r *reader) blocks(c Content, text string, whole Piece, l leaf, at place) {
 	if r.stop() {
 		return
 	}
 	whole.Text = text
-	in, ok := r.inspect(text)
+	in, ok := r.look(c)
 	if !ok {
 		r.m.problem(at.path, ProblemOpens, "")
 	}
-	switch in.Shape {
+	switch in.shape {
 	case pgp.ShapeText, pgp.ShapeSignature:
 		r.add(whole, at)
 		return
 	case pgp.ShapeBroken:
-		r.m.problem(at.path, ProblemBroken, in.Why)
+		r.m.problem(at.path, ProblemBroken, in.why)
 		r.add(whole, at)
 		return
 	case pgp.ShapePrivateKey:
@@ -208,62 +312,60 @@ func (r *reader) blocks(text string, whole Piece, l leaf, at place) {
 		return
 	}
 	r.noteArmor(in, at)
-	r.around(in.Before, l, at)
-	switch in.Shape {
+	r.around(in.before, l, at)
+	switch in.shape {
 	case pgp.ShapePublicKey:
 		r.opens++
 		r.parts++
-		r.add(Piece{Kind: KindKey, Type: "application/pgp-keys", Bytes: in.Block}, at)
+		r.add(Piece{Kind: KindKey, Type: "application/pgp-keys", Content: in.body}, at)
 	case pgp.ShapeClearSigned:
-		r.clearSigned(in.Block, l, at)
+		r.clearSigned(in.body, l, at)
 	default:
 		r.parts++
 		inner := l
-		inner.posted = l.posted && in.Before == nil && in.After == nil
-		r.open(in.Block, inner, at)
+		inner.posted = l.posted && in.before.IsZero() && in.after.IsZero()
+		r.open(in.body, inner, at)
 	}
-	r.around(in.After, l, at)
-}
-
-// inspect is pgp.Inspect within the limits. Where they end, ok is false and the text is only
-// searched for the head of a private key.
-func (r *reader) inspect(text string) (in pgp.Inspection, ok bool) {
-	r.looked += int64(len(text))
-	crowded := len(text) > 1<<20 && strings.Count(text, "PGP")+strings.Count(text, "pgp")+strings.Count(text, "Pgp") > r.limits.Marks
-	switch {
-	case r.looked <= r.limits.Inspect && !crowded:
-		return pgp.Inspect([]byte(text)), true
-	case strings.Contains(text, "PRIVATE KEY BLOCK"):
-		return pgp.Inspection{Shape: pgp.ShapePrivateKey}, false
-	}
-	return pgp.Inspection{Shape: pgp.ShapeText}, false
+	r.around(in.after, l, at)
 }
 
 // around reads the text beside a block, which the block does not protect.
-func (r *reader) around(b []byte, l leaf, at place) {
-	if len(b) == 0 {
+func (r *reader) around(c Content, l leaf, at place) {
+	if c.IsZero() {
 		return
 	}
 	r.parts++
 	at.root = false
-	r.blocks(string(b), Piece{Kind: KindText, Type: "text/plain", Label: l.name, Bytes: b}, l, at)
+	text := strings.ToValidUTF8(string(c.head(r.limits.Text+1)), "\uFFFD")
+	r.blocks(c, text, Piece{Kind: KindText, Type: "text/plain", Label: l.name, Content: c, Cut: c.size > int64(r.limits.Text)+1}, l, at)
 }
 
-func (r *reader) clearSigned(block []byte, l leaf, at place) {
+func (r *reader) clearSigned(block Content, l leaf, at place) {
 	r.opens++
-	signed, judgment, err := pgp.OpenClearSigned(block, r.ring.Known, r.now)
+	piece := Piece{Kind: KindText, Type: "text/plain", Label: l.name, Content: block}
+	if block.size > r.limits.Held { // not held, so not checked
+		at.prot.Signature, at.prot.Problem = pgp.SignatureUnverifiable, pgp.SignatureBroken
+		piece.Text, piece.Cut = strings.ToValidUTF8(string(block.head(r.limits.Text)), "\uFFFD"), true
+		r.m.problem(at.path, ProblemSignatureForm, "")
+		r.add(piece, at)
+		return
+	}
+	b, _ := block.Bytes()
+	signed, judgment, err := pgp.OpenClearSigned(b, r.ring.Known, r.now)
 	if err != nil {
 		r.m.problem(at.path, ProblemBroken, "The signed text is damaged.")
-		r.add(Piece{Kind: KindText, Type: "text/plain", Label: l.name, Text: string(block), Bytes: block}, at)
+		piece.Text = string(b)
+		r.add(piece, at)
 		return
 	}
 	at.prot = merge(at.prot, judgment)
-	text, _ := decodeCharset(signed, "utf-8")
-	r.add(Piece{Kind: KindText, Type: "text/plain", Label: l.name, Text: text, Bytes: signed}, at)
+	piece.Text, _ = decodeCharset(signed, "utf-8")
+	piece.Content = inMemory(signed)
+	r.add(piece, at)
 }
 
-func (r *reader) noteArmor(in pgp.Inspection, at place) {
-	for _, repair := range in.Repairs {
+func (r *reader) noteArmor(in found, at place) {
+	for _, repair := range in.repairs {
 		r.m.repaired(at.path, RepairArmor, string(repair))
 	}
 }
@@ -291,10 +393,13 @@ func (r *reader) add(p Piece, at place) {
 			return
 		}
 	}
-	if len(p.Text) > r.limits.Text {
-		p.Text = truncate(p.Text, r.limits.Text)
+	if most := min(r.limits.Text, r.limits.Texts-r.texts); len(p.Text) > most {
+		p.Text, p.Cut = strings.Clone(truncate(p.Text, most)), true
+	}
+	if p.Cut {
 		r.m.problem(at.path, ProblemTextCut, "")
 	}
+	r.texts += len(p.Text)
 	if len(p.Type) > 130 || !mediaType.MatchString(p.Type) {
 		p.Type = "application/octet-stream"
 	}

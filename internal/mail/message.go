@@ -20,8 +20,12 @@ type Limits struct {
 	Marks   int           // times a text over 1 MiB may say "PGP" and still be looked through
 	Layers  int           // messages opened inside opened messages
 	Opened  int64         // octets of plaintext of all of them together
-	Text    int           // octets of one piece's Text; its Bytes stay whole
-	Time    time.Duration // wall time of one Read
+	Spooled int64         // octets kept aside in all: plaintext, armor and transfer encoding taken off
+	Held    int64         // octets of one text that are held in memory; longer ones are read where they lie
+	HTML    int           // octets of one HTML text that are read
+	Text    int           // octets of one piece's Text; its Content stays whole
+	Texts   int           // octets of all pieces' Text together
+	Time    time.Duration // of one Read, without waiting for what it reads from
 	PGP     pgp.Limits    // for each opening; its Output and Unpacked shrink with Opened
 }
 
@@ -37,8 +41,12 @@ var DefaultLimits = Limits{
 	Marks:   1024,
 	Layers:  3,
 	Opened:  64 << 20,
+	Spooled: 160 << 20,
+	Held:    1 << 20,
+	HTML:    2 << 20,
 	Text:    1 << 20,
-	Time:    10 * time.Second,
+	Texts:   4 << 20,
+	Time:    2 * time.Second,
 	PGP:     pgp.DefaultLimits,
 }
 
@@ -83,10 +91,10 @@ const (
 	KindAttachment Kind = "attachment"  // a file; never shown by itself
 	KindMessage    Kind = "message"     // an enclosed message; its own pieces follow
 	KindKey        Kind = "key"         // an OpenPGP public key
-	KindPrivateKey Kind = "private-key" // refused: neither Text nor Bytes are kept here
+	KindPrivateKey Kind = "private-key" // refused: neither Text nor Content are kept here
 	KindSignature  Kind = "signature"   // a signature that belongs to another piece
 	KindReport     Kind = "report"      // message/delivery-status and the like
-	KindUnopened   Kind = "unopened"    // encrypted, and we could not open it; Bytes is the ciphertext
+	KindUnopened   Kind = "unopened"    // encrypted, and we could not open it; Content is the ciphertext
 )
 
 // Piece is one leaf of a message, in reading order. Pieces are never joined: what one of them
@@ -97,7 +105,10 @@ type Piece struct {
 	Type  string // the media type it claims
 	Label string // a name that is safe to show and to save under; empty when none was given
 	Text  string // UTF-8 with LF, other control characters as U+FFFD; at most Limits.Text
-	Bytes []byte // after transfer decoding and opening, before charset decoding
+	Cut   bool   // Text is not all of it
+
+	// Content is the octets after transfer decoding and opening, before charset decoding.
+	Content Content
 
 	// Protection is what covers this very piece, from the outside in.
 	Protection pgp.Judgment
@@ -177,6 +188,9 @@ type Message struct {
 
 	Repairs  []Finding
 	Problems []Finding
+
+	// Ciphertexts are the digests of what was encrypted in it (pgp.Judgment.Digest).
+	Ciphertexts [][]byte
 
 	raw []field // outer header, for AuthenticationResults
 }

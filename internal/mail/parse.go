@@ -120,49 +120,13 @@ func splitEntity(raw []byte) (head, body []byte) {
 	}
 }
 
-// splitMultipart cuts a body at the lines that are exactly its boundary (RFC 2046 §5.1.1). The
-// line end before a boundary belongs to the boundary, so each part is the octets a signature
-// covers. It stops after most parts.
+// splitMultipart is for what is in memory.
 func splitMultipart(body []byte, boundary string, most int) (parts [][]byte, closed, more bool) {
-	delimiter := []byte("--" + boundary)
-	start := -1
-	for pos := 0; pos < len(body); {
-		next := len(body)
-		if i := bytes.IndexByte(body[pos:], '\n'); i >= 0 {
-			next = pos + i + 1
-		}
-		line := body[pos:next]
-		if bytes.HasPrefix(line, delimiter) {
-			rest := bytes.TrimRight(line[len(delimiter):], " \t\r\n")
-			if len(rest) == 0 || string(rest) == "--" {
-				if start >= 0 {
-					parts = append(parts, trimOneEnd(body[start:max(pos, start)]))
-				}
-				if len(rest) > 0 {
-					return parts, true, false
-				}
-				if len(parts) >= most {
-					return parts, false, true
-				}
-				start = next
-			}
-		}
-		pos = next
+	list, closed, more := new(lines).splitMultipart(inMemory(body), boundary, most)
+	for _, c := range list {
+		parts = append(parts, body[c.from:c.from+c.size])
 	}
-	if start >= 0 {
-		parts = append(parts, body[start:])
-	}
-	return parts, false, false
-}
-
-func trimOneEnd(b []byte) []byte {
-	if n := len(b); n > 0 && b[n-1] == '\n' {
-		b = b[:n-1]
-		if n := len(b); n > 0 && b[n-1] == '\r' {
-			b = b[:n-1]
-		}
-	}
-	return b
+	return parts, closed, more
 }
 
 // contentType parses a Content-Type or Content-Disposition, and guesses where it is malformed:
@@ -191,99 +155,14 @@ func contentType(value, fallback string) (string, map[string]string) {
 
 var looseParam = regexp.MustCompile(`([A-Za-z0-9-]+)\s*=\s*("[^"]*"|[^\s;"]+)`)
 
-// decodeTransfer undoes a Content-Transfer-Encoding as far as it goes; damaged reports whether
-// something had to be passed over.
+// decodeTransfer is for what is in memory.
 func decodeTransfer(body []byte, encoding string) (decoded []byte, damaged bool) {
-	switch strings.ToLower(strings.TrimSpace(encoding)) {
-	case "", "7bit", "8bit", "binary":
+	if encoding = transferEncoding(encoding); encoding == "" {
 		return body, false
-	case "base64":
-		return decodeBase64(body)
-	case "quoted-printable":
-		return decodeQuotedPrintable(body)
 	}
-	return body, true
-}
-
-func decodeBase64(body []byte) (out []byte, damaged bool) {
-	out = make([]byte, 0, len(body)/4*3+3)
-	var acc uint32
-	n, padded := 0, false
-	for _, c := range body {
-		var v byte
-		switch {
-		case c >= 'A' && c <= 'Z':
-			v = c - 'A'
-		case c >= 'a' && c <= 'z':
-			v = c - 'a' + 26
-		case c >= '0' && c <= '9':
-			v = c - '0' + 52
-		case c == '+':
-			v = 62
-		case c == '/':
-			v = 63
-		case c == '=':
-			padded = true
-			continue
-		case c == '\r' || c == '\n' || c == ' ' || c == '\t':
-			continue
-		default:
-			damaged = true
-			continue
-		}
-		if padded { // data after the padding
-			return out, true
-		}
-		acc = acc<<6 | uint32(v)
-		if n++; n == 4 {
-			out = append(out, byte(acc>>16), byte(acc>>8), byte(acc))
-			acc, n = 0, 0
-		}
-	}
-	switch n {
-	case 1:
-		damaged = true
-	case 2:
-		out = append(out, byte(acc>>4))
-	case 3:
-		out = append(out, byte(acc>>10), byte(acc>>2))
-	}
-	return out, damaged || n != 0 && !padded
-}
-
-func decodeQuotedPrintable(body []byte) (out []byte, damaged bool) {
-	out = make([]byte, 0, len(body))
-	for line := range bytes.Lines(body) {
-		content := bytes.TrimRight(line, " \t\r\n")
-		soft := bytes.HasSuffix(content, []byte("="))
-		if soft {
-			content = content[:len(content)-1]
-		}
-		for i := 0; i < len(content); i++ {
-			if content[i] != '=' {
-				out = append(out, content[i])
-				continue
-			}
-			hi, lo := -1, -1
-			if i+2 < len(content) {
-				hi, lo = unhex(content[i+1]), unhex(content[i+2])
-			}
-			if hi < 0 || lo < 0 {
-				out, damaged = append(out, '='), true
-				continue
-			}
-			out = append(out, byte(hi<<4|lo))
-			i += 2
-		}
-		switch {
-		case soft:
-		case bytes.HasSuffix(line, []byte("\r\n")):
-			out = append(out, '\r', '\n')
-		case bytes.HasSuffix(line, []byte("\n")):
-			out = append(out, '\n')
-		}
-	}
-	return out, damaged
+	t := newTransferReader(bytes.NewReader(body), encoding)
+	decoded, _ = io.ReadAll(t)
+	return decoded, t.damaged
 }
 
 func unhex(c byte) int {

@@ -1,7 +1,7 @@
 package mail
 
 import (
-	"bytes"
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -14,59 +14,80 @@ import (
 
 // Read makes a Message of raw, one message as it came by mail. It always returns one, holding
 // whatever could be read; the error is only ever ctx's. Secrets and certificates come from ring
-// alone, now is when signatures and keys are judged. Pieces may share memory with raw.
+// alone, now is when signatures and keys are judged. Pieces share memory with raw.
 //
 // Nothing remote is looked at. What was encrypted, signed or neither is told piece by piece, and
 // pieces are never joined, so that a frame put around somebody's ciphertext gains nothing
 // (EFAIL).
 func Read(ctx context.Context, raw []byte, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
-	return read(ctx, raw, ring, now, limits, func(r *reader) {
-		head, _ := splitEntity(raw)
+	return ReadInput(ctx, inputOf(raw), ring, now, limits)
+}
+
+// ReadInput is Read for a message that is not in memory: it is read where it lies, its parts one
+// by one, and of each no more than Limits.Held at a time. The error is ctx's, or what the input or
+// its spools failed with.
+func ReadInput(ctx context.Context, in Input, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
+	r := begin(ctx, in, ring, now, limits)
+	r.guard(func() {
+		head, _, _ := r.scan(r.root).splitEntity(r.root, limits.Header)
 		h := parseHeaderLimited(head, limits)
 		r.outer(h)
-		if int64(len(raw)) > limits.Message {
+		if r.root.size > limits.Message {
 			r.m.problem("", ProblemTooLarge, "")
 			return
 		}
 		if len(h.fields) == 0 {
 			r.m.problem("", ProblemMalformed, "There is no header.")
-			r.text(raw, leaf{typ: "text/plain"}, place{root: true, prot: bare()})
+			r.text(r.root, leaf{typ: "text/plain"}, place{root: true, prot: bare()})
 			return
 		}
-		r.entity(raw, place{root: true, prot: bare()})
+		r.entity(r.root, place{root: true, prot: bare()})
 	})
+	return r.end()
 }
 
 // ReadPosted makes a Message of what came by form or API: a text, or a text with an armored
 // message in it, whose plaintext may be a MIME entity with files. There is no outer header.
 func ReadPosted(ctx context.Context, body []byte, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
-	return read(ctx, body, ring, now, limits, func(r *reader) {
-		if int64(len(body)) > limits.PGP.Input {
+	return ReadPostedInput(ctx, inputOf(body), ring, now, limits)
+}
+
+// ReadPostedInput is to ReadPosted what ReadInput is to Read.
+func ReadPostedInput(ctx context.Context, in Input, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
+	return readLeaf(ctx, in, leaf{typ: "text/plain", posted: true}, ring, now, limits)
+}
+
+// ReadFile makes a Message of a file that was uploaded beside a text: one piece, or what was in
+// it where it is an OpenPGP message.
+func ReadFile(ctx context.Context, name, mediaType string, in Input, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
+	return readLeaf(ctx, in, leaf{typ: mediaType, name: name, attached: true}, ring, now, limits)
+}
+
+func readLeaf(ctx context.Context, in Input, l leaf, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
+	r := begin(ctx, in, ring, now, limits)
+	r.guard(func() {
+		if in.Size > limits.PGP.Input {
 			r.m.problem("", ProblemTooLarge, "")
 			return
 		}
-		r.text(body, leaf{typ: "text/plain", posted: true}, place{root: true, prot: bare()})
+		at := place{root: true, prot: bare()}
+		if l.attached {
+			r.file(r.root, l, at)
+			return
+		}
+		r.text(r.root, l, at)
 	})
+	return r.end()
 }
 
-func read(ctx context.Context, raw []byte, ring pgp.Ring, now time.Time, limits Limits, walk func(*reader)) (*Message, error) {
-	m := &Message{Protection: bare()}
-	inner, cancel := context.WithTimeout(ctx, limits.Time)
-	defer cancel()
-	r := &reader{ctx: inner, ring: ring, now: now, limits: limits, m: m, labels: map[string]int{}}
-	func() {
-		defer func() {
-			if recover() != nil { // no input is known to do this
-				m.problem("", ProblemInternal, "")
-			}
-		}()
-		walk(r)
+// guard runs walk: no input is known to make it panic.
+func (r *reader) guard(walk func()) {
+	defer func() {
+		if recover() != nil {
+			r.m.problem("", ProblemInternal, "")
+		}
 	}()
-	r.finish()
-	if err := ctx.Err(); err != nil {
-		return m, fmt.Errorf("read message: %w", err)
-	}
-	return m, nil
+	walk()
 }
 
 // bare is the judgment of what nothing protects.
@@ -81,6 +102,15 @@ type reader struct {
 	now    time.Time
 	limits Limits
 	m      *Message
+	root   Content
+	spools func() (pgp.Spool, error)
+	lines  *lines
+
+	fault   error // the input's own, or a spool's
+	began   time.Time
+	waited  time.Duration // for input and spools
+	spooled int64
+	texts   int
 
 	parts   int
 	opens   int
@@ -123,7 +153,9 @@ func (r *reader) stop() bool {
 	if r.stopped {
 		return true
 	}
-	if r.ctx.Err() != nil {
+	if r.fault != nil || r.ctx.Err() != nil {
+		r.stopped = true
+	} else if r.left() <= 0 {
 		r.stopped = true
 		r.m.problem("", ProblemTime, "")
 	} else if r.parts >= r.limits.Parts {
@@ -132,6 +164,9 @@ func (r *reader) stop() bool {
 	}
 	return r.stopped
 }
+
+// left is how much time there is.
+func (r *reader) left() time.Duration { return r.limits.Time - (time.Since(r.began) - r.waited) }
 
 // outer takes the message's own header.
 func (r *reader) outer(h header) {
@@ -186,13 +221,12 @@ func (r *reader) protect(h header, params map[string]string, at place) {
 }
 
 // entity reads one MIME entity.
-func (r *reader) entity(raw []byte, at place) {
+func (r *reader) entity(raw Content, at place) {
 	if r.stop() {
 		return
 	}
 	r.parts++
-	head, body := splitEntity(raw)
-	h := parseHeaderLimited(head, r.limits)
+	h, body := r.headed(raw)
 	if h.bad > 0 {
 		r.m.repaired(at.path, RepairHeader, "")
 	}
@@ -201,35 +235,50 @@ func (r *reader) entity(raw []byte, at place) {
 	}
 	typ, params := contentType(h.first("content-type"), "text/plain")
 	r.protect(h, params, at)
-	l := leaf{typ: typ, params: params, encoding: h.first("content-transfer-encoding")}
+	l := leaf{typ: typ, params: params}
 	disposition, dparams := contentType(h.first("content-disposition"), "")
 	l.attached = disposition == "attachment"
 	l.name = decodeWords(dparams["filename"])
 	if l.name == "" {
 		l.name = decodeWords(params["name"])
 	}
+	nests := strings.HasPrefix(typ, "multipart/") || strings.HasPrefix(typ, "message/")
 	switch {
-	case at.depth >= r.limits.Depth && (strings.HasPrefix(typ, "multipart/") || strings.HasPrefix(typ, "message/")):
+	case at.depth >= r.limits.Depth && nests:
 		r.m.problem(at.path, ProblemDepth, "")
-		r.add(Piece{Kind: KindAttachment, Type: typ, Label: l.name, Bytes: body}, at)
+		r.add(Piece{Kind: KindAttachment, Type: typ, Label: l.name, Content: body}, at)
 	case strings.HasPrefix(typ, "multipart/"):
 		r.multipart(body, l, at)
 	case typ == "message/rfc822" || typ == "message/global":
-		r.enclosed(l.decode(r, body, at), at)
+		if plain, ok := r.seekable(body, at); ok {
+			r.enclosed(plain, at)
+		}
 	default:
-		r.leaf(l.decode(r, body, at), l, at)
+		r.leaf(body, l, at)
 	}
 }
 
-func (r *reader) multipart(body []byte, l leaf, at place) {
-	if e := strings.ToLower(strings.TrimSpace(l.encoding)); e == "base64" || e == "quoted-printable" {
-		body = l.decode(r, body, at) // forbidden by RFC 2045 §6.4, and seen
+// headed reads the header of an entity, and says how its body is to be decoded.
+func (r *reader) headed(raw Content) (header, Content) {
+	head, body, _ := r.scan(raw).splitEntity(raw, r.limits.Header)
+	h := parseHeaderLimited(head, r.limits)
+	body.encoding = transferEncoding(h.first("content-transfer-encoding"))
+	return h, body
+}
+
+func (r *reader) multipart(body Content, l leaf, at place) {
+	if body.encoding != "base64" && body.encoding != "quoted-printable" {
+		body.encoding = ""
+	}
+	body, ok := r.seekable(body, at) // encoding it is forbidden by RFC 2045 §6.4, and seen
+	if !ok {
+		return
 	}
 	boundary := l.params["boundary"]
-	var parts [][]byte
+	var parts []Content
 	var closed, more bool
 	if boundary != "" && len(boundary) <= 200 {
-		parts, closed, more = splitMultipart(body, boundary, max(r.limits.Parts-r.parts, 0))
+		parts, closed, more = r.scan(body).splitMultipart(body, boundary, max(r.limits.Parts-r.parts, 0))
 	}
 	switch {
 	case more:
@@ -251,7 +300,7 @@ func (r *reader) multipart(body []byte, l leaf, at place) {
 	case "multipart/alternative":
 		r.alternative(parts, at)
 	default:
-		if mixedUp(parts) {
+		if r.mixedUp(parts) {
 			r.m.repaired(at.path, RepairMixedUp, "")
 			r.encrypted(parts[1:], at)
 			return
@@ -260,46 +309,52 @@ func (r *reader) multipart(body []byte, l leaf, at place) {
 	}
 }
 
-func (r *reader) children(parts [][]byte, at place) {
+func (r *reader) children(parts []Content, at place) {
 	for i, p := range parts {
 		r.entity(p, at.child(i+1))
 	}
 }
 
-// typeOf peeks at the type of a raw part.
-func typeOf(raw []byte) string {
-	head, _ := splitEntity(raw)
-	typ, _ := contentType(parseHeader(head).first("content-type"), "text/plain")
-	return typ
+// peek tells the type of a raw part, and its body.
+func (r *reader) peek(raw Content) (typ string, body Content) {
+	h, body := r.headed(raw)
+	typ, _ = contentType(h.first("content-type"), "text/plain")
+	return typ, body
 }
 
-// bodyOf returns a raw part's body after transfer decoding.
-func bodyOf(raw []byte) []byte {
-	head, body := splitEntity(raw)
-	decoded, _ := decodeTransfer(body, parseHeader(head).first("content-transfer-encoding"))
-	return decoded
-}
+// blanks are what a text may hold and still be empty.
+const blanks = " \t\r\n\v\f"
 
 // mixedUp recognizes what Exchange makes of PGP/MIME: multipart/mixed of an empty text, the
 // version part and the ciphertext (draft-dkg-openpgp-pgpmime-message-mangling §4.1).
-func mixedUp(parts [][]byte) bool {
-	return len(parts) == 3 &&
-		typeOf(parts[0]) == "text/plain" && len(bytes.TrimSpace(bodyOf(parts[0]))) == 0 &&
-		typeOf(parts[1]) == "application/pgp-encrypted" &&
-		typeOf(parts[2]) == "application/octet-stream"
+func (r *reader) mixedUp(parts []Content) bool {
+	if len(parts) != 3 {
+		return false
+	}
+	first, text := r.peek(parts[0])
+	second, _ := r.peek(parts[1])
+	third, _ := r.peek(parts[2])
+	return first == "text/plain" && second == "application/pgp-encrypted" && third == "application/octet-stream" && text.empty(blanks)
 }
 
 // encrypted opens the ciphertext among parts, wherever a relay or a program put it; parts beside
 // it are read as what they are, unprotected.
-func (r *reader) encrypted(parts [][]byte, at place) {
-	found, block := -1, []byte(nil)
+func (r *reader) encrypted(parts []Content, at place) {
+	found, block := -1, Content{}
+	types := make([]string, len(parts))
+	version := make([]bool, len(parts)) // the part that says "Version: 1"
 	for i, p := range parts {
-		if b, ok := ciphertext(bodyOf(p)); ok {
-			found, block = i, b
-			break
+		var body Content
+		types[i], body = r.peek(p)
+		version[i] = types[i] == "application/pgp-encrypted" && len(body.head(200)) < 200
+		if found >= 0 || r.stop() {
+			continue
+		}
+		if c, ok := r.ciphertext(body, at); ok {
+			found, block = i, c
 		}
 	}
-	standard := len(parts) == 2 && found == 1 && typeOf(parts[0]) == "application/pgp-encrypted"
+	standard := len(parts) == 2 && found == 1 && types[0] == "application/pgp-encrypted"
 	if found >= 0 && !standard {
 		r.m.repaired(at.path, RepairStructure, "")
 	}
@@ -313,7 +368,7 @@ func (r *reader) encrypted(parts [][]byte, at place) {
 		case i == found:
 			r.parts++
 			r.open(block, leaf{typ: "application/octet-stream", mime: true}, here)
-		case typeOf(p) == "application/pgp-encrypted" && len(bodyOf(p)) < 200:
+		case version[i]:
 		default:
 			here.root = false
 			r.entity(p, here)
@@ -321,13 +376,17 @@ func (r *reader) encrypted(parts [][]byte, at place) {
 	}
 }
 
-// ciphertext finds a whole OpenPGP message in b, armored or binary.
-func ciphertext(b []byte) (block []byte, ok bool) {
-	switch in := pgp.Inspect(b); in.Shape {
-	case pgp.ShapeMessage, pgp.ShapeMixed:
-		return in.Block, true
+// ciphertext finds a whole OpenPGP message in c, armored or binary.
+func (r *reader) ciphertext(c Content, at place) (Content, bool) {
+	c, ok := r.seekable(c, at)
+	if !ok {
+		return c, false
 	}
-	return b, binaryMessage(b)
+	switch in, _ := r.look(c); in.shape {
+	case pgp.ShapeMessage, pgp.ShapeMixed:
+		return in.body, true
+	}
+	return c, binaryMessage(c.head(20))
 }
 
 // binaryMessage reports whether b begins like an OpenPGP message: a key packet (tag 1 or 3) or an
@@ -348,11 +407,11 @@ func binaryMessage(b []byte) bool {
 }
 
 // open opens one message and reads what is inside, or keeps it as a piece of its own.
-func (r *reader) open(block []byte, l leaf, at place) {
+func (r *reader) open(block Content, l leaf, at place) {
 	plain, judgment, failure := r.decrypt(block, at)
 	if failure != "" {
 		r.m.problem(at.path, ProblemNotOpened, failure)
-		r.add(Piece{Kind: KindUnopened, Type: "application/pgp-encrypted", Label: l.name, Bytes: block}, at)
+		r.add(Piece{Kind: KindUnopened, Type: "application/pgp-encrypted", Label: l.name, Content: block}, at)
 		return
 	}
 	inside := at.in("e")
@@ -360,7 +419,7 @@ func (r *reader) open(block []byte, l leaf, at place) {
 	inside.prot = merge(at.prot, judgment)
 	inside.covered = at.covered || judgment.Encryption != pgp.EncryptedNone || good(judgment)
 	switch {
-	case looksLikeEntity(plain):
+	case r.looksLikeEntity(plain):
 		inside.root = at.root && (l.mime || l.posted)
 		r.entity(plain, inside)
 	case l.mime:
@@ -368,50 +427,54 @@ func (r *reader) open(block []byte, l leaf, at place) {
 		r.text(plain, leaf{typ: "text/plain"}, inside)
 	case l.file:
 		l.name, l.file = withoutCipherName(l.name), false
-		r.leaf(plain, l.asOpened(plain), inside)
+		r.leaf(plain, r.asOpened(plain, l), inside)
 	default:
 		r.text(plain, leaf{typ: "text/plain"}, inside)
 	}
 }
 
 // decrypt opens block within what is left of the budgets. failure is a sentence for people.
-func (r *reader) decrypt(block []byte, at place) (plain []byte, j pgp.Judgment, failure string) {
+func (r *reader) decrypt(block Content, at place) (plain Content, j pgp.Judgment, failure string) {
 	left := r.limits.Opened - r.opened
 	switch {
 	case r.opens >= r.limits.Opens:
 		r.m.problem(at.path, ProblemOpens, "")
-		return nil, j, "There is more to open in this message than we try."
+		return plain, j, "There is more to open in this message than we try."
 	case at.layers >= r.limits.Layers:
-		return nil, j, "It is encrypted in too many layers."
+		return plain, j, "It is encrypted in too many layers."
 	case left <= 0:
 		r.m.problem(at.path, ProblemBudget, "")
-		return nil, j, "What was opened of this message is as large as we allow."
+		return plain, j, "What was opened of this message is as large as we allow."
 	}
 	r.opens++
 	limits := r.limits.PGP
 	limits.Output = min(limits.Output, left)
 	limits.Unpacked = min(limits.Unpacked, left)
 	limits.Depth = min(limits.Depth, r.limits.Layers-at.layers)
-	var out bytes.Buffer
-	j, err := pgp.Open(r.ctx, bytes.NewReader(block), r.ring, r.now, limits, &out)
+	limits.Time = min(limits.Time, max(r.left(), time.Millisecond))
+	out := &spool{r: r}
+	j, err := pgp.Open(r.ctx, block.section(), r.ring, r.now, limits, out)
+	if j.Digest != nil && len(r.m.Ciphertexts) < r.limits.Opens {
+		r.m.Ciphertexts = append(r.m.Ciphertexts, j.Digest)
+	}
 	if err != nil {
 		var why *pgp.OpenError
 		if errors.As(err, &why) {
-			return nil, j, why.Failure.Error()
+			return plain, j, why.Failure.Error()
 		}
-		if r.ctx.Err() != nil {
-			return nil, j, "Reading it took too long."
+		if errors.Is(err, errSpooled) {
+			r.m.problem(at.path, ProblemBudget, "")
 		}
-		return nil, j, "It could not be opened."
+		return plain, j, "It could not be opened."
 	}
-	r.opened += int64(out.Len())
-	return out.Bytes(), j, ""
+	r.opened += out.size
+	return out.content(), j, ""
 }
 
 // looksLikeEntity reports whether plaintext is a MIME entity and not just text with a colon.
-func looksLikeEntity(b []byte) bool {
-	head, _ := splitEntity(b)
-	if len(head) == len(b) || len(head) > DefaultLimits.Header {
+func (r *reader) looksLikeEntity(c Content) bool {
+	head, _, whole := r.scan(c).splitEntity(c, DefaultLimits.Header)
+	if !whole || len(head) > DefaultLimits.Header {
 		return false
 	}
 	h := parseHeader(head)
@@ -420,10 +483,13 @@ func looksLikeEntity(b []byte) bool {
 
 // signed judges multipart/signed: the signature covers the octets of its first part, and nothing
 // else.
-func (r *reader) signed(parts [][]byte, params map[string]string, at place) {
+func (r *reader) signed(parts []Content, params map[string]string, at place) {
 	openpgp := strings.EqualFold(params["protocol"], "application/pgp-signature")
-	if len(parts) >= 2 && !openpgp {
-		openpgp = typeOf(parts[1]) == "application/pgp-signature"
+	var signature Content
+	if len(parts) >= 2 {
+		var typ string
+		typ, signature = r.peek(parts[1])
+		openpgp = openpgp || typ == "application/pgp-signature"
 	}
 	if len(parts) < 2 || !openpgp {
 		if strings.Contains(strings.ToLower(params["protocol"]), "pkcs7") {
@@ -438,19 +504,22 @@ func (r *reader) signed(parts [][]byte, params map[string]string, at place) {
 		r.m.problem(at.path, ProblemSignatureForm, "")
 	}
 	inside := at.in("1")
-	judgment := r.verify(parts[0], bodyOf(parts[1]), at)
+	judgment := r.verify(parts[0], signature.head(maxSignature), at)
 	inside.prot = merge(at.prot, judgment)
 	inside.covered = at.covered || good(judgment)
 	inside.root = at.root && len(parts) == 2
 	r.entity(parts[0], inside)
 	r.parts++
-	r.add(Piece{Kind: KindSignature, Type: "application/pgp-signature", Bytes: bodyOf(parts[1])}, at.child(2))
+	r.add(Piece{Kind: KindSignature, Type: "application/pgp-signature", Content: signature}, at.child(2))
 	for i, p := range parts[2:] {
 		r.entity(p, at.child(i+3))
 	}
 }
 
-func (r *reader) verify(data, signature []byte, at place) pgp.Judgment {
+// maxSignature bounds what is read of a detached signature.
+const maxSignature = 64 << 10
+
+func (r *reader) verify(data Content, signature []byte, at place) pgp.Judgment {
 	failed := bare()
 	failed.Signature, failed.Problem = pgp.SignatureUnverifiable, pgp.SignatureBroken
 	if r.opens >= r.limits.Opens {
@@ -458,27 +527,15 @@ func (r *reader) verify(data, signature []byte, at place) pgp.Judgment {
 		return failed
 	}
 	r.opens++
-	canonical := canonicalLines(data)
-	if len(canonical) != len(data) {
+	canonical := &crlfReader{in: bufio.NewReaderSize(data.section(), 32<<10)}
+	judgment, err := pgp.VerifyDetached(canonical, signature, r.ring.Known, r.now)
+	if canonical.changed {
 		r.m.repaired(at.path, RepairLineEnds, "")
 	}
-	judgment, err := pgp.VerifyDetached(bytes.NewReader(canonical), signature, r.ring.Known, r.now)
 	if err != nil {
 		return failed
 	}
 	return judgment
-}
-
-// canonicalLines makes every line end CRLF (RFC 3156 §5).
-func canonicalLines(b []byte) []byte {
-	if bytes.Count(b, []byte("\n")) == bytes.Count(b, []byte("\r\n")) {
-		return b
-	}
-	var out bytes.Buffer
-	out.Grow(len(b) + len(b)/30)
-	w := crlfWriter{w: &out}
-	w.Write(b)
-	return out.Bytes()
 }
 
 func good(j pgp.Judgment) bool {
@@ -508,10 +565,10 @@ func merge(around, inner pgp.Judgment) pgp.Judgment {
 
 // alternative reads the forms of one content. Where there is a plain text with something in it,
 // the other forms need not be shown.
-func (r *reader) alternative(parts [][]byte, at place) {
+func (r *reader) alternative(parts []Content, at place) {
 	chosen := -1
 	for i, p := range parts {
-		if typeOf(p) == "text/plain" && len(bytes.TrimSpace(bodyOf(p))) > 0 {
+		if typ, body := r.peek(p); typ == "text/plain" && !body.empty(blanks) {
 			chosen = i
 			break
 		}
@@ -524,15 +581,15 @@ func (r *reader) alternative(parts [][]byte, at place) {
 }
 
 // enclosed reads a message inside a message. Its header is shown, and proves nothing.
-func (r *reader) enclosed(body []byte, at place) {
-	head, _ := splitEntity(body)
-	h := parseHeaderLimited(head, r.limits).interpret()
+func (r *reader) enclosed(body Content, at place) {
+	fields, _ := r.headed(body)
+	h := fields.interpret()
 	at.root, at.enclosed = false, true
 	summary := "From: " + h.From + "\nTo: " + h.To + "\nSubject: " + h.Subject + "\n"
 	if !h.Date.IsZero() {
 		summary += "Date: " + formatDate(h.Date) + "\n"
 	}
-	r.add(Piece{Kind: KindMessage, Type: "message/rfc822", Label: cmp.Or(h.Subject, "message") + ".eml", Text: summary, Bytes: body}, at)
+	r.add(Piece{Kind: KindMessage, Type: "message/rfc822", Label: cmp.Or(h.Subject, "message") + ".eml", Text: summary, Content: body}, at)
 	r.entity(body, at.child(1))
 }
 

@@ -21,7 +21,8 @@ import (
 //
 // An unencrypted message in OpenPGP packets opens too, as EncryptedNone.
 // The error is an *OpenError, dst's or src's own, or ctx's. Limits.Time bounds the
-// first pass, which the second repeats with dst's time added. A nil dst only judges.
+// first pass, without waiting for src; the second repeats it with dst's time added. A
+// nil dst only judges.
 func Open(ctx context.Context, src io.ReadSeeker, ring Ring, now time.Time, limits Limits, dst io.Writer) (j Judgment, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -32,9 +33,7 @@ func Open(ctx context.Context, src io.ReadSeeker, ring Ring, now time.Time, limi
 	if err != nil {
 		return Judgment{}, fmt.Errorf("seek message: %w", err)
 	}
-	judging, cancel := context.WithTimeoutCause(ctx, limits.Time, errTooSlow)
-	defer cancel()
-	first := &opener{ctx: judging, ring: ring, now: now, limits: limits}
+	first := &opener{ctx: ctx, began: time.Now(), ring: ring, now: now, limits: limits}
 	if err := first.run(src); err != nil {
 		return first.judgment, err
 	}
@@ -78,7 +77,9 @@ type opener struct {
 	limits   Limits
 	dst      io.Writer
 	sessions []session // by layer
-	again    bool      // second pass: sessions are known, signatures judged
+	began    time.Time
+	waited   time.Duration // for src
+	again    bool          // second pass: sessions are known, signatures judged
 
 	input    int64
 	packets  int
@@ -124,7 +125,9 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	if err := c.o.alive(); err != nil {
 		return 0, err
 	}
+	began := time.Now()
 	n, err := c.r.Read(p)
+	c.o.waited += time.Since(began)
 	if c.o.input += int64(n); c.o.input > c.o.limits.Input {
 		return 0, fail(TooLarge, nil)
 	}
@@ -135,13 +138,13 @@ func (c *countingReader) Read(p []byte) (int, error) {
 }
 
 func (o *opener) alive() error {
-	if o.ctx.Err() == nil {
-		return nil
+	if o.ctx.Err() != nil {
+		return sourceError{context.Cause(o.ctx)}
 	}
-	if cause := context.Cause(o.ctx); !errors.Is(cause, errTooSlow) {
-		return sourceError{cause}
+	if !o.again && time.Since(o.began)-o.waited > o.limits.Time {
+		return fail(TooComplex, errTooSlow)
 	}
-	return fail(TooComplex, errTooSlow)
+	return nil
 }
 
 // tally counts the bytes read through it.

@@ -191,6 +191,9 @@ func (t *tx) openAgain(ctx context.Context, a *Arrival, owner disclosure.CaseID,
 	case o.Protection.Encryption == disclosure.Unopened:
 		return fmt.Errorf("%w: %s", errStill, disclosure.ProblemWords(o.Protection.Problem))
 	}
+	if err := t.dropSpools(ctx, a); err != nil {
+		return err
+	}
 	c := a.found
 	m.Files = nil
 	for _, f := range a.files {

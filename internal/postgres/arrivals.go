@@ -26,13 +26,14 @@ type Arrival struct {
 	Received time.Time
 	Header   disclosure.ArrivalHeader
 	// Body is the bytes as received, opened chunk by chunk as they are read.
-	Body io.ReadSeeker
+	Body Body
 	// From is whose mailbox it was added to, or whose lane Claim found; nil:
 	// nobody known, and a new case will be made.
 	From *disclosure.Reporter
 
 	t       *tx
 	meta    vault.ArrivalMeta
+	spools  []string // made, and to be dropped
 	key     vault.Key
 	found   *disclosure.Case // of From
 	newID   disclosure.CaseID
@@ -57,7 +58,10 @@ type Opened struct {
 	Receipt    string   // clear-signed by the team; goes into the mailbox it came to, when not empty
 	MailID     string   // Message-ID of the mail, for threading the answer
 	Checked    []string // what the mail server named in the configuration found about the sender
-	Attention  string   // why a person has to look; empty: nothing
+	// Ciphertexts are digests of what was encrypted in it: the same one may
+	// have come before in another wrapping.
+	Ciphertexts [][]byte
+	Attention   string // why a person has to look; empty: nothing
 	// Bounce: it tells what became of a mail of ours. No case is made when that
 	// mail is known.
 	Bounce *Bounce
@@ -171,6 +175,9 @@ func (t *tx) openArrival(ctx context.Context, a *Arrival, encapsulation, header 
 			if err != nil {
 				return err
 			}
+			if err := t.dropSpools(ctx, a); err != nil {
+				return err
+			}
 			return t.storeArrival(ctx, a, o)
 		})
 		if damaged == nil {
@@ -184,7 +191,7 @@ func (t *tx) openArrival(ctx context.Context, a *Arrival, encapsulation, header 
 	// What the failed attempt changed in memory is not what is stored.
 	unreadable := func(why string) error {
 		return t.inSavepoint(ctx, func() error {
-			a.files, a.newID, a.wrapped, a.claim = nil, "", nil, Claim{}
+			a.files, a.newID, a.wrapped, a.claim, a.spools = nil, "", nil, Claim{}, nil
 			if err := t.findSender(ctx, a); err != nil {
 				return err
 			}
@@ -391,6 +398,12 @@ func (db *DB) Original(ctx context.Context, by disclosure.Caller, id disclosure.
 	return nil
 }
 
+// Body is read from its beginning or anywhere.
+type Body interface {
+	io.ReadSeeker
+	io.ReaderAt
+}
+
 // arrivalBody is a body to be read and sought in; one chunk is in memory.
 type arrivalBody struct {
 	ctx    context.Context
@@ -468,6 +481,19 @@ func (b *arrivalBody) Read(p []byte) (int, error) {
 	m := copy(p, b.buf[from:])
 	b.at += int64(m)
 	return m, nil
+}
+
+// ReadAt moves nothing.
+func (b *arrivalBody) ReadAt(p []byte, at int64) (n int, err error) {
+	was := b.at
+	defer func() { b.at = was }()
+	b.at = at
+	for n < len(p) && err == nil {
+		var k int
+		k, err = b.Read(p[n:])
+		n += k
+	}
+	return n, err
 }
 
 func (b *arrivalBody) Seek(offset int64, whence int) (int64, error) {

@@ -1,7 +1,6 @@
 package work
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +73,9 @@ func (w *Work) again(ctx context.Context) (int, error) {
 // keeps all of it.
 const maxText = 1 << 20
 
-// reader finds out what one arrival says. What it finds it keeps in memory, and
-// hands over at the end: what cannot be read must not keep the rest from being
-// stored.
+// reader finds out what one arrival says. Texts it keeps in memory, of files
+// where they lie, and hands both over at the end: what cannot be read must not
+// keep the rest from being stored.
 type reader struct {
 	w    *Work
 	a    *postgres.Arrival
@@ -88,6 +87,7 @@ type reader struct {
 	found    []disclosure.Protection // one for each part of the body
 	problems []string
 	key      []byte
+	ciphers  [][]byte // digests of what was encrypted
 	name     string
 	address  string
 
@@ -97,11 +97,10 @@ type reader struct {
 	receipt *receipt
 }
 
-// foundFile lies in memory, or where it stands in the body.
+// foundFile is a file where it lies: in the body, or in what was opened of it.
 type foundFile struct {
 	label, media string
-	bytes        []byte
-	at, size     int64 // in the body, when bytes is nil
+	open         func() io.Reader
 }
 
 // ours marks an error that is not the sender's doing.
@@ -128,18 +127,11 @@ func (r *reader) open(ctx context.Context) (postgres.Opened, error) {
 		return postgres.Opened{Bounce: r.bounce}, nil
 	}
 	for i, f := range r.files {
-		src := io.Reader(bytes.NewReader(f.bytes))
-		if f.bytes == nil {
-			if _, err := r.a.Body.Seek(f.at, io.SeekStart); err != nil {
-				return postgres.Opened{}, fmt.Errorf("go to a file in the body: %w", err)
-			}
-			src = io.LimitReader(r.a.Body, f.size)
-		}
 		label := f.label
 		if strings.TrimSpace(label) == "" {
 			label = fmt.Sprintf("file-%d", i+1)
 		}
-		if _, err := r.a.AddFile(ctx, label, f.media, src); err != nil {
+		if _, err := r.a.AddFile(ctx, label, f.media, f.open()); err != nil {
 			return postgres.Opened{}, fmt.Errorf("store a file of an arrival: %w", err)
 		}
 	}
@@ -182,7 +174,7 @@ func (r *reader) opened() postgres.Opened {
 	}
 	return postgres.Opened{
 		Title: title, Text: text, Protection: p, Name: r.name, Address: r.address, Key: r.key,
-		MailID: r.mailID, Checked: r.checked, Attention: strings.Join(r.problems, " "),
+		MailID: r.mailID, Checked: r.checked, Ciphertexts: r.ciphers, Attention: strings.Join(r.problems, " "),
 	}
 }
 
@@ -236,42 +228,44 @@ func (r *reader) onlyKind() disclosure.PartKind {
 }
 
 func (r *reader) part(ctx context.Context, p disclosure.ArrivalPart, at int64) error {
-	if p.Kind == disclosure.PartFile {
-		r.files = append(r.files, foundFile{label: p.Name, media: p.Type, at: at, size: p.Size})
-		r.found = append(r.found, sealed)
-		return nil
+	end, err := r.a.Body.Seek(0, io.SeekEnd)
+	if err != nil {
+		return r.faulty(err)
 	}
-	if p.Size > r.w.c.Limits.Message {
-		r.files = append(r.files, foundFile{label: p.Name, media: p.Type, at: at, size: p.Size})
+	size := max(min(p.Size, end-at), 0)
+	if size < p.Size {
+		r.problem("The body is shorter than its header says.")
+	}
+	in := mail.Input{R: io.NewSectionReader(r.a.Body, at, size), Size: size, Spool: func() (pgp.Spool, error) { return r.a.Spool(ctx), nil }}
+	whole := foundFile{label: p.Name, media: p.Type, open: func() io.Reader { return io.NewSectionReader(r.a.Body, at, size) }}
+	switch {
+	case p.Kind == disclosure.PartFile:
+		return r.upload(ctx, p, in, whole)
+	case p.Size > r.w.c.Limits.Message:
+		r.files = append(r.files, whole)
 		r.problem("It is larger than we read; the original is kept.")
 		return nil
+	case p.Kind == disclosure.PartMail:
+		return r.mail(ctx, in)
+	case p.Kind == disclosure.PartJSON:
+		return r.json(ctx, in)
 	}
-	if _, err := r.a.Body.Seek(at, io.SeekStart); err != nil {
-		return ours{fmt.Errorf("go to a part of the body: %w", err)}
-	}
-	body, err := io.ReadAll(io.LimitReader(r.a.Body, p.Size))
+	return r.posted(ctx, in)
+}
+
+// faulty tells an arrival whose stored bytes do not open from a store that
+// does not answer.
+func (r *reader) faulty(err error) error {
 	if errors.Is(err, vault.ErrOpen) {
 		return errors.New("what is stored of it was altered or damaged")
 	}
-	if err != nil {
-		return ours{fmt.Errorf("read the body: %w", err)}
-	}
-	if int64(len(body)) < p.Size {
-		r.problem("The body is shorter than its header says.")
-	}
-	switch p.Kind {
-	case disclosure.PartMail:
-		return r.mail(ctx, body)
-	case disclosure.PartJSON:
-		return r.json(ctx, body)
-	}
-	return r.posted(ctx, body)
+	return ours{fmt.Errorf("read the body: %w", err)}
 }
 
 // posted reads a typed text, or a text that is or holds an OpenPGP message.
-func (r *reader) posted(ctx context.Context, body []byte) error {
+func (r *reader) posted(ctx context.Context, in mail.Input) error {
 	m, err := r.twice(func(ring pgp.Ring) (*mail.Message, error) {
-		return mail.ReadPosted(ctx, body, ring, r.w.c.DB.Now(), r.w.c.Limits)
+		return mail.ReadPostedInput(ctx, in, ring, r.w.c.DB.Now(), r.w.c.Limits)
 	})
 	if err != nil {
 		return err
@@ -283,38 +277,27 @@ func (r *reader) posted(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// json reads the API's JSON. One that does not parse was taken all the same,
-// and is shown as it came.
-func (r *reader) json(ctx context.Context, body []byte) error {
-	report, err := disclosure.ParseReportJSON(body)
-	if err != nil {
-		r.problem("The JSON could not be read: " + err.Error())
-		return r.posted(ctx, body)
+// upload keeps a file that came beside a text. One that is an OpenPGP message
+// is opened, and what was in it is shown under its own protection.
+func (r *reader) upload(ctx context.Context, p disclosure.ArrivalPart, in mail.Input, whole foundFile) error {
+	var m *mail.Message
+	var err error
+	if p.Size <= r.w.c.Limits.PGP.Input {
+		m, err = r.twice(func(ring pgp.Ring) (*mail.Message, error) {
+			return mail.ReadFile(ctx, p.Name, p.Type, in, ring, r.w.c.DB.Now(), r.w.c.Limits)
+		})
 	}
-	if r.title == "" {
-		r.title = cleanTitle(report.Title)
-	}
-	if report.Key != "" && len(r.key) == 0 {
-		if certs, err := pgp.ParseCertificates([]byte(report.Key)); err == nil {
-			r.key = certs[0].Binary()
-		} else {
-			r.problem("The key that came along cannot be used: " + err.Error() + ".")
-		}
-	}
-	r.name, r.address = report.Name, report.Address
-	if err := r.posted(ctx, []byte(report.Description)); err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	r.section("Affected versions", report.Versions)
-	r.section("How to reproduce", report.Reproduce)
-	r.section("Impact", report.Impact)
-	for _, ask := range sortedKeys(report.Answers) {
-		r.section(askWords(ask), report.Answers[ask])
-	}
-	for _, f := range report.Files {
-		r.files = append(r.files, foundFile{label: f.Name, media: f.Type, bytes: orEmpty(f.Data)})
+	case m == nil || len(m.Pieces) == 1 && m.Pieces[0].Kind == mail.KindAttachment && m.Protection.Encryption == pgp.EncryptedNone:
+		r.files = append(r.files, whole)
 		r.found = append(r.found, sealed)
+		return nil
+	case m.Protection.Encryption != pgp.EncryptedNone:
+		r.paragraph("[The file " + cleanTitle(p.Name) + " was opened. " + protection(m.Protection).Sentence() + "]")
 	}
+	r.message(m)
 	return nil
 }
 
@@ -348,20 +331,39 @@ func (r *reader) twice(read func(pgp.Ring) (*mail.Message, error)) (*mail.Messag
 		}
 		return list
 	}
-	m, err := read(ring)
+	m, err := r.once(ring, read)
 	if err != nil || m.Protection.Signature != pgp.SignatureUnverifiable && !unverified(m) {
 		return m, err
 	}
 	before := len(held)
 	for _, p := range m.Pieces {
 		if p.Kind == mail.KindKey {
-			hold("", p.Bytes)
+			hold("", keyBytes(p))
 		}
 	}
 	if len(held) == before {
 		return m, nil
 	}
-	return read(ring)
+	return r.once(ring, read)
+}
+
+func (r *reader) once(ring pgp.Ring, read func(pgp.Ring) (*mail.Message, error)) (*mail.Message, error) {
+	m, err := read(ring)
+	if err != nil {
+		return nil, r.faulty(err)
+	}
+	return m, nil
+}
+
+// maxKeyFile bounds what is read of a key that came along.
+const maxKeyFile = 1 << 20
+
+func keyBytes(p mail.Piece) []byte {
+	b, err := io.ReadAll(io.LimitReader(p.Content.Open(), maxKeyFile))
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 func unverified(m *mail.Message) bool {
@@ -379,10 +381,18 @@ func (r *reader) message(m *mail.Message) {
 	var main *mail.Piece
 	for i := range m.Pieces {
 		piece := &m.Pieces[i]
+		file := foundFile{label: piece.Label, media: piece.Type, open: piece.Content.Open}
 		switch piece.Kind {
 		case mail.KindText, mail.KindHTML:
-			if piece.Alternative || piece.Text == "" {
+			if piece.Alternative || piece.Text == "" && !piece.Cut {
 				continue
+			}
+			if piece.Cut { // a file has all of it
+				file.label = orLabel(file.label, "text.txt")
+				if piece.Kind == mail.KindHTML {
+					file.label = orLabel(piece.Label, "text.html")
+				}
+				r.files = append(r.files, file)
 			}
 			if main == nil {
 				main = piece
@@ -391,20 +401,25 @@ func (r *reader) message(m *mail.Message) {
 			}
 			r.paragraph(pieceHead(main, piece) + piece.Text)
 		case mail.KindAttachment, mail.KindReport:
-			r.files = append(r.files, foundFile{label: piece.Label, media: piece.Type, bytes: orEmpty(piece.Bytes)})
+			r.files = append(r.files, file)
 		case mail.KindKey:
-			r.files = append(r.files, foundFile{label: orLabel(piece.Label, "key.asc"), media: "application/pgp-keys", bytes: orEmpty(piece.Bytes)})
+			file.label, file.media = orLabel(piece.Label, "key.asc"), "application/pgp-keys"
+			r.files = append(r.files, file)
 			if len(r.key) == 0 && r.a.From == nil { // another key for one we know is a member's to accept
-				if certs, err := pgp.ParseCertificates(piece.Bytes); err == nil {
+				if certs, err := pgp.ParseCertificates(keyBytes(*piece)); err == nil {
 					r.key = certs[0].Binary()
 				}
 			}
 		case mail.KindUnopened:
-			r.files = append(r.files, foundFile{label: orLabel(piece.Label, "not-opened.asc"), media: "application/pgp-encrypted", bytes: orEmpty(piece.Bytes)})
+			file.label, file.media = orLabel(piece.Label, "not-opened.asc"), "application/pgp-encrypted"
+			r.files = append(r.files, file)
 			p.Encryption = disclosure.Unopened
 		case mail.KindPrivateKey:
 			r.problem("A private key came along. It is not shown; tell the sender that it has to be revoked.")
 		}
+	}
+	for _, digest := range m.Ciphertexts {
+		r.ciphers = append(r.ciphers, digest)
 	}
 	for _, f := range m.Problems {
 		if text := problemWords(f); text != "" {
@@ -442,11 +457,4 @@ func orLabel(label, fallback string) string {
 		return fallback
 	}
 	return label
-}
-
-func orEmpty(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
 }

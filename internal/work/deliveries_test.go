@@ -168,7 +168,8 @@ func TestDistributorsAreTold(t *testing.T) {
 		if ids := letter.Protection.Recipients; len(ids) != 1 {
 			t.Errorf("key packets for %X, want one", ids)
 		}
-		if len(letter.Pieces) < 2 || string(letter.Pieces[len(letter.Pieces)-1].Bytes) != patch {
+		last, err := letter.Pieces[len(letter.Pieces)-1].Content.Bytes()
+		if err != nil || len(letter.Pieces) < 2 || string(last) != patch {
 			t.Errorf("the patch is not there byte for byte: %d pieces", len(letter.Pieces))
 		}
 	}

@@ -17,13 +17,17 @@ import (
 
 // mail reads a mail as it was received: whose it is, whether it says what
 // became of one of ours, and what it says.
-func (r *reader) mail(ctx context.Context, raw []byte) error {
+func (r *reader) mail(ctx context.Context, in mail.Input) error {
+	raw := make([]byte, min(in.Size, maxAhead))
+	if _, err := in.R.ReadAt(raw, 0); err != nil && err != io.EOF {
+		return r.faulty(err)
+	}
 	claim, rcpt, err := r.claim(ctx, raw)
 	if err != nil {
 		return err
 	}
 	m, err := r.twice(func(ring pgp.Ring) (*mail.Message, error) {
-		return mail.Read(ctx, raw, ring, r.w.c.DB.Now(), r.w.c.Limits)
+		return mail.ReadInput(ctx, in, ring, r.w.c.DB.Now(), r.w.c.Limits)
 	})
 	if err != nil {
 		return err
@@ -59,6 +63,10 @@ func (r *reader) mail(ctx context.Context, raw []byte) error {
 	}
 	return nil
 }
+
+// maxAhead is how much of a mail is looked at before it is read: its header,
+// and of a notification the parts that say what became of which mail.
+const maxAhead = 1 << 20
 
 // fromSomebody is false for mail with the null return path, which nothing may
 // answer (RFC 3834 §2).
