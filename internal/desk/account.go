@@ -62,6 +62,7 @@ var alertWords = []struct {
 	{disclosure.AlertDelivery, "a delivery needs somebody"},
 	{disclosure.AlertHour, "the hour of a release has come"},
 	{disclosure.AlertAttention, "a case needs attention"},
+	{disclosure.AlertApplication, "somebody asks to be told in advance (admins)"},
 	{disclosure.AlertHeld, "the instance is held"},
 	{disclosure.AlertLocked, "reports wait at a locked vault"},
 }

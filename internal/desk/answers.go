@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"postern/internal/disclosure"
 	"postern/internal/letters"
@@ -171,17 +172,26 @@ func (d *Desk) inviteReporter(v *visit) error {
 // reporterKey accepts a key a member has of a reporter, got by other means or
 // found among the case's files.
 func (d *Desk) reporterKey(v *visit, c *disclosure.Case) error {
-	certs, err := pgp.ParseCertificates([]byte(v.PostFormValue(pages.FieldKey)))
+	cert, err := outsideKey(v.PostFormValue(pages.FieldKey), d.c.DB.Now())
+	if err != nil {
+		return err
+	}
+	return c.SetReporterKey(disclosure.ReporterID(v.PostFormValue(pages.FieldReporter)), cert.Binary(), cert.Fingerprint(), v.by, d.c.DB.Now())
+}
+
+// outsideKey reads one certificate of somebody outside that can be encrypted to.
+func outsideKey(text string, now time.Time) (*pgp.Certificate, error) {
+	certs, err := pgp.ParseCertificates([]byte(text))
 	switch {
 	case err != nil:
-		return disclosure.Refuse(pages.FieldKey, sentence(err))
+		return nil, disclosure.Refuse(pages.FieldKey, sentence(err))
 	case len(certs) != 1:
-		return disclosure.Refuse(pages.FieldKey, "Give one key at a time; here are "+strconv.Itoa(len(certs))+".")
+		return nil, disclosure.Refuse(pages.FieldKey, "Give one key at a time; here are "+strconv.Itoa(len(certs))+".")
 	}
-	if wrong := certs[0].CanEncrypt(d.c.DB.Now()); wrong != nil {
-		return disclosure.Refuse(pages.FieldKey, sentence(wrong))
+	if wrong := certs[0].CanEncrypt(now); wrong != nil {
+		return nil, disclosure.Refuse(pages.FieldKey, sentence(wrong))
 	}
-	return c.SetReporterKey(disclosure.ReporterID(v.PostFormValue(pages.FieldReporter)), certs[0].Binary(), certs[0].Fingerprint(), v.by, d.c.DB.Now())
+	return certs[0], nil
 }
 
 // afterClosing is where a member goes on once a case is closed: the letter for

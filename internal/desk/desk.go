@@ -119,6 +119,7 @@ func (d *Desk) routes() {
 	d.noticeRoutes()
 	d.publishRoutes()
 	d.distributorRoutes()
+	d.applicationRoutes()
 	d.memberRoutes()
 	d.accountRoutes()
 	d.logRoutes()
@@ -231,6 +232,7 @@ func (d *Desk) frame(v *visit, current string) ui.Desk {
 		f.Flash = flashes[c.Value]
 		http.SetCookie(v.w, &http.Cookie{Name: "done", Path: "/", MaxAge: -1})
 	}
+	f.Applications = d.openApplications(v)
 	if held, err := d.c.DB.Held(v.Context()); err == nil && !held.Since.IsZero() {
 		f.Strips = append(f.Strips, ui.Strip{Kind: ui.StripHeld, Since: held.Since, Reason: join(held.Because), Href: pages.PathHealth})
 	}

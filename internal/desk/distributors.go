@@ -102,6 +102,9 @@ func (d *Desk) distributor(v *visit) error {
 
 func (d *Desk) newDistributor(v *visit) error {
 	view, err := d.distributorView(v, disclosure.Distributor{})
+	if err == nil {
+		err = d.fillApplicant(v, &view)
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -70,6 +71,12 @@ var expected = map[string]string{
 	"POST /distributors/{distributor}": "a", "POST /distributors/{distributor}/key": "a",
 	"POST /distributors/{distributor}/remove-key": "a", "POST /distributors/{distributor}/revoke": "a",
 
+	"GET /applications": "a", "GET /applications/{application}": "a", "GET /applications/{application}/files/{file}/download": "a",
+	"GET /applications/{application}/originals/{arrival}": "a", "POST /applications/{application}/answer": "a",
+	"POST /applications/{application}/take-back": "a", "POST /applications/{application}/report": "a",
+	"POST /applications/{application}/set-aside": "a", "POST /applications/{application}/take-up": "a",
+	"POST /applications/{application}/key": "a",
+
 	"GET /outbox": "ra", "GET /outbox/{mail}": "ra", "GET /health": anyone, "GET /held": anyone, "POST /held/release": "ra",
 	"GET /members": teamOf, "POST /members/invite": "a", "POST /members/{member}/roles": "a", "POST /members/{member}/reset": "a",
 	"POST /members/{member}/disable": "a", "POST /members/{member}/enable": "a",
@@ -91,15 +98,21 @@ var absent = map[string]bool{"POST /cases/{n}/try-again": true}
 
 // things are objects that exist, for the parts of patterns.
 type things struct {
-	parts    map[string]string
-	form     url.Values // good for every form: its version is nobody's
-	member   disclosure.MemberID
-	release  disclosure.ReleaseID
-	notice   disclosure.NoticeID
-	delivery disclosure.DeliveryID
+	parts       map[string]string
+	application map[string]string // the same for those of an application
+	form        url.Values        // good for every form: its version is nobody's
+	member      disclosure.MemberID
+	release     disclosure.ReleaseID
+	notice      disclosure.NoticeID
+	delivery    disclosure.DeliveryID
 }
 
 func (x things) path(pattern string) string {
+	if strings.HasPrefix(pattern, "/applications/") {
+		for name, value := range x.application {
+			pattern = strings.ReplaceAll(pattern, name, value)
+		}
+	}
 	for name, value := range x.parts {
 		pattern = strings.ReplaceAll(pattern, name, value)
 	}
@@ -126,7 +139,14 @@ func (h *house) furnished() things {
 	h.must(err)
 	arrival := ""
 	h.must(h.DB.Pool().QueryRow(ctx, `SELECT id FROM arrival WHERE case_id = $1`, string(c.ID)).Scan(&arrival))
+	number := h.applied("vendor@harbor.example", "We package Lantern.", "list.txt")
+	asked, err := h.DB.Application(ctx, h.Ada, number)
+	h.must(err)
+	answer := disclosure.MessageID(disclosure.NewID())
+	h.must(h.DB.AnswerApplication(ctx, h.Ada, number, postgres.ReplyDraft{ID: answer, Text: "Thank you.", Letter: "ask-key", Safe: true}))
 	return things{
+		application: map[string]string{"{application}": fmt.Sprint(number), "{file}": string(asked.Files[0].ID),
+			"{arrival}": string(asked.Messages[0].Arrival), "{answer}": string(answer)},
 		parts: map[string]string{"{n}": fmt.Sprint(c.Number), "{file}": string(file.ID), "{arrival}": arrival, "{release}": string(r.ID),
 			"{notice}": string(n.ID), "{distributor}": string(list[0].ID), "{member}": string(eve.Member), "{mail}": "one",
 			"{token}": "nobodys", "/static/*": "/static/desk.css"},
@@ -171,6 +191,9 @@ func (x things) use(b *browser, route string) answer {
 	}
 	hash := auth.HashToken(b.cookie)
 	f.Set("session", hex.EncodeToString(hash[:]))
+	if pattern == "/applications/{application}/take-back" {
+		f.Set("message", x.application["{answer}"])
+	}
 	if pattern == "/releases/{release}/patch" {
 		return b.upload(x.path(pattern), "patch", "0002-more.patch", "more", "series", "4.2", "case", "")
 	}
@@ -302,12 +325,18 @@ func TestStepUp(t *testing.T) {
 	x := h.furnished()
 	release := "/releases/{release}"
 	back := map[string]string{
+		"GET /applications": "/applications", "GET /applications/{application}": "/applications/{application}",
+		"GET /applications/{application}/files/{file}/download": "/applications/{application}/files/{file}/download",
+		"GET /applications/{application}/originals/{arrival}":   "/applications/{application}/originals/{arrival}",
 		"GET /distributors": "/distributors", "GET /distributors/new": "/distributors/new", "GET /distributors/{distributor}": "/distributors/{distributor}",
 		"POST " + release + "/notices/{notice}/send": release + "/notices/{notice}/send", "POST " + release + "/publish": release + "/publish",
 		"GET /outbox": "/outbox", "GET /outbox/{mail}": "/outbox/{mail}",
 	}
 	kept := map[string]bool{
-		"POST /distributors/new": true, "POST /distributors/{distributor}": true, "POST /distributors/{distributor}/key": true,
+		"POST /applications/{application}/report": true, "POST /applications/{application}/answer": true, "POST /applications/{application}/key": true,
+		"POST /applications/{application}/set-aside": true, "POST /applications/{application}/take-up": true,
+		"POST /applications/{application}/take-back": true,
+		"POST /distributors/new":                     true, "POST /distributors/{distributor}": true, "POST /distributors/{distributor}/key": true,
 		"POST /distributors/{distributor}/remove-key": true, "POST /distributors/{distributor}/revoke": true,
 		"POST " + release + "/notices/{notice}/resend": true, "POST " + release + "/confirm": true,
 		"POST /held/release": true, "POST /vault/add": true, "POST /vault/remove": true, "POST /vault/holder": true, "POST /members/invite": true,
@@ -328,7 +357,11 @@ func TestStepUp(t *testing.T) {
 			}
 		case kept[route]:
 			got := hiddenOf(a.body)
-			want := x.form.Encode()
+			typed := maps.Clone(x.form)
+			if strings.HasPrefix(pattern, "/applications/") && strings.HasSuffix(pattern, "/take-back") {
+				typed.Set("message", x.application["{answer}"])
+			}
+			want := typed.Encode()
 			then := got.Get("step_up_then")
 			got.Del("step_up_then")
 			got.Del("next")

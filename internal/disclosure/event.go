@@ -52,6 +52,8 @@ const (
 	AlertDelivery   AlertKind = "delivery" // one needs a person
 	AlertHour       AlertKind = "hour"     // the hour of a release has come
 	AlertAttention  AlertKind = "attention"
+
+	AlertApplication AlertKind = "new-application" // somebody asks to be told in advance
 )
 
 // Alert is one thing to tell members. Ref is the path at the desk, made of ids
@@ -71,6 +73,7 @@ const (
 	LaneReporter    LaneKind = "reporter"
 	LanePartner     LaneKind = "partner"
 	LaneDistributor LaneKind = "distributor"
+	LaneApplicant   LaneKind = "applicant" // who asks to be told in advance
 )
 
 // Lane is one conversation; lanes are never mixed.

@@ -1,6 +1,9 @@
 package disclosure
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Policy is what the project promises, as data. Package policy parses it from
 // TOML and refuses what it does not know; the database keeps every version.
@@ -19,6 +22,7 @@ type Policy struct {
 	Lead         Lead
 	Announce     AnnouncePolicy
 	Distributors DistributorPolicy
+	Membership   MembershipPolicy
 	Publish      PublishPolicy
 	Reporter     ReporterPolicy
 	Reasons      []Reason
@@ -116,6 +120,19 @@ type DistributorPolicy struct {
 	Sharing  string // what recipients may share, in words; printed in the notice
 	Tell     bool   // false: the project has no private list
 	Reminder Span
+}
+
+// MembershipPolicy is how somebody asks to be told in advance.
+type MembershipPolicy struct {
+	Apply   []string // "mail", "form"; empty: the list takes no applications
+	Subject string   // of a mail that is an application and no report
+	Decide  Span     // from the application to our answer; zero: not promised
+	Groups  []string // whom the list is for; the form asks which one fits
+}
+
+// TakesApplications reports whether one may apply this way, "mail" or "form".
+func (p *Policy) TakesApplications(way string) bool {
+	return p != nil && p.Distributors.Tell && slices.Contains(p.Membership.Apply, way)
 }
 
 // PublishPolicy is how the day goes.

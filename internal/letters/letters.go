@@ -154,6 +154,7 @@ type Answer struct {
 	Cited   string // the page of the documentation a verdict rests on
 	Series  string // for a text to file in public; empty: left to the reporter
 	Link    string // of an invitation to a mailbox; At is when it ends
+	List    string // the public list for announcements; empty: there is none
 }
 
 // Answers lists the letters a member may start a reply from, in the order in
@@ -310,6 +311,15 @@ func sentence(items []string) string {
 	}
 	return strings.Join(items[:len(items)-1], ", ") + " and " + items[len(items)-1]
 }
+
+// ApplicationReceipt is what Receipt is to a mail that asks to be told in
+// advance; Ack is how long a decision takes.
+func (l *Letters) ApplicationReceipt(lang string, a Answer) (Letter, error) {
+	return l.render(lang, "application-receipt", a)
+}
+
+// ApplicationAnswers lists the letters an answer to an applicant may start from.
+var ApplicationAnswers = []string{"application-declined", "application-incomplete", "ask-key"}
 
 // Receipt is the one automatic answer to a mail: fixed, and without a word of
 // what came.

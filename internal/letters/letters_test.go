@@ -105,7 +105,7 @@ func TestNotificationsAreFixed(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, k := range []disclosure.AlertKind{disclosure.AlertReport, disclosure.AlertMessage, disclosure.AlertHalf, disclosure.AlertFourFifths,
-		disclosure.AlertBreach, disclosure.AlertHeld, disclosure.AlertLocked, disclosure.AlertDelivery, disclosure.AlertHour, disclosure.AlertAttention} {
+		disclosure.AlertBreach, disclosure.AlertHeld, disclosure.AlertLocked, disclosure.AlertDelivery, disclosure.AlertHour, disclosure.AlertAttention, disclosure.AlertApplication} {
 		n := Notification{Project: "Lantern", Kind: k, Link: "https://desk.example/cases/42", Number: 3, Since: time.Date(2026, 2, 3, 3, 12, 0, 0, time.UTC)}
 		letter, err := l.Notification("en", n)
 		if err != nil {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -42,6 +43,9 @@ func (r *reader) defaults(p *disclosure.Policy, tree map[string]any) {
 	text("announce.signer", (*string)(&p.Announce.Signer), "team")
 	text("distributors.signer", (*string)(&p.Distributors.Signer), "team")
 	text("distributors.encrypt", &p.Distributors.Encrypt, "required")
+	if len(p.Membership.Apply) > 0 {
+		text("membership.subject", &p.Membership.Subject, ApplicationSubject)
+	}
 	if !r.has(tree, "publish.members") {
 		p.Publish.Members = 1
 	}
@@ -90,6 +94,9 @@ func prefixOf(name string) string {
 	return prefix
 }
 
+// ApplicationSubject is what Django and others ask applicants to write.
+const ApplicationSubject = "Security notification request"
+
 // check finds what only shows when keys are seen together.
 func (r *reader) check(p *disclosure.Policy) {
 	r.needs("project.name", p.Project.Name, "it is the name of what is reported on")
@@ -126,6 +133,12 @@ func (r *reader) check(p *disclosure.Policy) {
 	}
 	if p.Announce.Ahead && p.Announce.Address == "" && !r.faulty("announce.address") {
 		r.fault("announce.ahead", "`announce.ahead` needs `announce.address`: there is no list to tell ahead")
+	}
+	if len(p.Membership.Apply) > 0 && !p.Distributors.Tell {
+		r.fault("membership.apply", "`membership.apply` has no effect while `distributors.tell` is false: nobody is told ahead")
+	}
+	if p.Membership.Subject == "" && slices.Contains(p.Membership.Apply, "mail") && !r.faulty("membership.subject") {
+		r.fault("membership.subject", "`membership.subject` is empty; leave it out for %q", ApplicationSubject)
 	}
 	if p.Distributors.Signer == disclosure.SignedByNobody && p.Distributors.Tell && p.Distributors.Encrypt == "required" {
 		r.fault("distributors.signer", "`distributors.signer` is \"nobody\": an encrypted notice that nobody signed could be from anybody; choose \"team\" or \"releaser\", or `encrypt = \"if_key\"`")

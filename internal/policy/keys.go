@@ -79,6 +79,11 @@ var known = []key{
 	text("distributors.sharing", func(p *policy) *string { return &p.Distributors.Sharing }),
 	span("distributors.reminder", func(p *policy) *disclosure.Span { return &p.Distributors.Reminder }),
 
+	list("membership.apply", func(p *policy) *[]string { return &p.Membership.Apply }, oneOf("mail", "form")),
+	line("membership.subject", func(p *policy) *string { return &p.Membership.Subject }, nil),
+	span("membership.decide", func(p *policy) *disclosure.Span { return &p.Membership.Decide }),
+	list("membership.groups", func(p *policy) *[]string { return &p.Membership.Groups }, nil),
+
 	list("publish.steps", func(p *policy) *[]string { return &p.Publish.Steps }, nil),
 	number("publish.members", func(p *policy) *int { return &p.Publish.Members }, 1, 2),
 	line("publish.zone", func(p *policy) *string { return &p.Publish.Zone }, isZone),

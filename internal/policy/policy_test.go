@@ -112,6 +112,12 @@ var effects = map[string]struct {
 	"distributors.encrypt":  {"", `distributors.encrypt = "if_key"`, func(p *policy) any { return p.Distributors.Encrypt }, "if_key"},
 	"distributors.sharing":  {"", `distributors.sharing = "nothing"`, func(p *policy) any { return p.Distributors.Sharing }, "nothing"},
 	"distributors.reminder": {"", `distributors.reminder = "2d"`, func(p *policy) any { return p.Distributors.Reminder }, disclosure.Span{Days: 2}},
+	"membership.apply": {`distributors.tell = true`, `membership.apply = ["mail"]`, func(p *policy) any {
+		return []any{p.TakesApplications("mail"), p.TakesApplications("form"), p.Membership.Subject}
+	}, []any{true, false, ApplicationSubject}},
+	"membership.subject":    {"", `membership.subject = "Tell me first"`, func(p *policy) any { return p.Membership.Subject }, "Tell me first"},
+	"membership.decide":     {"", `membership.decide = "30d"`, func(p *policy) any { return p.Membership.Decide }, disclosure.Span{Days: 30}},
+	"membership.groups":     {"", `membership.groups = ["Packagers"]`, func(p *policy) any { return p.Membership.Groups }, []string{"Packagers"}},
 	"publish.steps":         {"", `publish.steps = ["a", "b"]`, func(p *policy) any { return p.Publish.Steps }, []string{"a", "b"}},
 	"publish.members":       {"", `publish.members = 2`, func(p *policy) any { return p.Publish.Members }, 2},
 	"publish.zone":          {"", `publish.zone = "America/New_York"`, func(p *policy) any { return p.Publish.Zone }, "America/New_York"},

@@ -35,10 +35,11 @@ func (t *tx) alertMembers(ctx context.Context, alerts []disclosure.Alert, c disc
 					AND (NOT c.restricted OR c.owner = m.id OR EXISTS (SELECT FROM case_access x WHERE x.case_id = c.id AND x.member = m.id))))
 				AND ($9 = '' OR NOT EXISTS (SELECT FROM cases c WHERE c.release = $9 AND c.restricted AND c.owner IS DISTINCT FROM m.id
 					AND NOT EXISTS (SELECT FROM case_access x WHERE x.case_id = c.id AND x.member = m.id)))
+				AND (NOT $10 OR 'admin' = ANY(m.roles))
 				AND m.id <> $8
 				AND NOT EXISTS (SELECT FROM alert w WHERE w.member = m.id AND w.kind = $1 AND w.ref = $2 AND w.next_at IS NOT NULL)`,
 			string(a.Kind), a.Ref, a.Number, t.now, string(a.To), string(c), aboutInstance(a.Kind), string(t.by.Member),
-			aboutRelease(a.Ref))
+			aboutRelease(a.Ref), strings.HasPrefix(a.Ref, "/applications"))
 	}
 	if err := t.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("alert the members: %w", err)

@@ -40,6 +40,9 @@ type Arrival struct {
 	wrapped []byte // of newID
 	claim   Claim
 	files   []disclosure.File
+	// applies: it begins an application. application: it belongs to that one.
+	applies     bool
+	application *disclosure.Application
 }
 
 // Format keeps header and keys out of fmt's output.
@@ -71,8 +74,10 @@ type Opened struct {
 type Bounce struct {
 	Delivery disclosure.DeliveryID // as Claim found it; empty: Case
 	Case     disclosure.CaseID     // an answer in this case came back; its history says so
-	Failed   bool                  // final, not only late
-	Text     string                // the server's words
+	// Application: an answer to this one came back.
+	Application disclosure.ApplicationID
+	Failed      bool   // final, not only late
+	Text        string // the server's words
 }
 
 // WaitingArrivals counts what is not opened yet. It needs no unlocked vault.
@@ -279,7 +284,8 @@ func (t *tx) readHeader(a *Arrival, sealed []byte) error {
 
 // findSender looks whose mailbox it names, and locks the case.
 func (t *tx) findSender(ctx context.Context, a *Arrival) error {
-	a.From, a.found = nil, nil
+	a.From, a.found, a.application = nil, nil, nil
+	a.applies = a.Kind == disclosure.ArrivalApplication
 	if a.Header.Mailbox == "" {
 		return nil
 	}
@@ -287,7 +293,15 @@ func (t *tx) findSender(ctx context.Context, a *Arrival) error {
 	var reporter disclosure.ReporterID
 	err := t.QueryRow(ctx, `SELECT case_id, id FROM reporter WHERE mailbox = $1`, a.Header.Mailbox).Scan(&id, &reporter)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
+		var of disclosure.ApplicationID
+		err := t.QueryRow(ctx, `SELECT id FROM application WHERE mailbox = $1`, a.Header.Mailbox).Scan(&of)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for a mailbox: %w", err)
+		}
+		return t.setApplicant(ctx, a, of)
 	}
 	if err != nil {
 		return fmt.Errorf("look for a mailbox: %w", err)
@@ -301,6 +315,27 @@ func (t *tx) setSender(ctx context.Context, a *Arrival, id disclosure.CaseID, re
 		return err
 	}
 	a.found, a.From = c, c.Reporter(reporter)
+	a.applies = false
+	return nil
+}
+
+// setApplicant makes an arrival part of an application, which is locked.
+func (t *tx) setApplicant(ctx context.Context, a *Arrival, id disclosure.ApplicationID) error {
+	x, err := t.loadApplication(ctx, id, true)
+	if err != nil {
+		return err
+	}
+	a.application, a.From, a.applies = x, &x.Applicant, false
+	return nil
+}
+
+// Applies makes what came an application and no report. Call it before
+// AddFile, for what nobody known sent.
+func (a *Arrival) Applies() error {
+	if len(a.files) > 0 || a.newID != "" || a.From != nil || a.claim.Known {
+		return errors.New("make an arrival an application: it belongs somewhere already")
+	}
+	a.applies = true
 	return nil
 }
 
@@ -321,15 +356,21 @@ func (t *tx) waitsForEarlier(ctx context.Context, a *Arrival) (bool, error) {
 func (a *Arrival) AddFile(ctx context.Context, label, mediaType string, r io.Reader) (disclosure.File, error) {
 	var f disclosure.File
 	var err error
-	if a.claim.Release != "" && a.From == nil {
-		f, err = a.t.storeFile(ctx, "", a.claim.Release, label, mediaType, a.ID, r)
-	} else {
-		var id disclosure.CaseID
-		if id, err = a.caseID(); err != nil {
+	var of owner
+	switch {
+	case a.claim.Release != "" && a.From == nil:
+		of.Release = a.claim.Release
+	case a.application != nil:
+		of.Application = a.application.ID
+	default:
+		if of.Case, err = a.caseID(); err != nil {
 			return f, err
 		}
-		f, err = a.t.storeFile(ctx, id, "", label, mediaType, a.ID, r)
+		if a.applies { // under the same key
+			of = owner{Application: disclosure.ApplicationID(of.Case)}
+		}
 	}
+	f, err = a.t.storeFile(ctx, of, label, mediaType, a.ID, r)
 	if err == nil {
 		a.files = append(a.files, f)
 	}
@@ -361,10 +402,11 @@ func (db *DB) Original(ctx context.Context, by disclosure.Caller, id disclosure.
 	meta := vault.ArrivalMeta{Instance: db.instance, ID: string(id)}
 	var key vault.Key
 	err := db.transact(ctx, by, func(t *tx) error {
-		var owner disclosure.CaseID
+		var of owner
 		var wrapped []byte
-		err := t.QueryRow(ctx, `SELECT kind, channel, received, vault_key, coalesce(case_id, ''), wrapped_key FROM arrival
-			WHERE id = $1 AND opened IS NOT NULL`, id).Scan(&meta.Kind, &meta.Channel, &meta.Received, &meta.VaultKey, &owner, &wrapped)
+		err := t.QueryRow(ctx, `SELECT kind, channel, received, vault_key, coalesce(case_id, ''), coalesce(application, ''), wrapped_key FROM arrival
+			WHERE id = $1 AND opened IS NOT NULL`, id).
+			Scan(&meta.Kind, &meta.Channel, &meta.Received, &meta.VaultKey, &of.Case, &of.Application, &wrapped)
 		if err != nil {
 			return fmt.Errorf("find arrival %s: %w", id, notFound(err))
 		}
@@ -372,15 +414,21 @@ func (db *DB) Original(ctx context.Context, by disclosure.Caller, id disclosure.
 		if err != nil {
 			return err
 		}
-		if owner != "" {
-			if _, err := t.visibleCase(ctx, owner, false); err != nil {
+		switch {
+		case of.Case != "":
+			if _, err := t.visibleCase(ctx, of.Case, false); err != nil {
 				return err
 			}
-			k = t.keys[string(owner)]
-		} else if !by.Can(disclosure.Admin) {
+			k = t.keys[of.id()]
+		case of.Application != "":
+			if _, err := t.loadApplication(ctx, of.Application, false); err != nil {
+				return err
+			}
+			k = t.keys[of.id()]
+		case !by.Can(disclosure.Admin):
 			return fmt.Errorf("find arrival %s: %w", id, disclosure.ErrNotFound)
 		}
-		if key, err = k.Unwrap(db.aad("arrival", "wrapped_key", string(id), string(owner), 1), wrapped); err != nil {
+		if key, err = k.Unwrap(db.aad("arrival", "wrapped_key", string(id), of.id(), 1), wrapped); err != nil {
 			return fmt.Errorf("unwrap the key of arrival %s: %w", id, err)
 		}
 		return t.opened(ctx, "original.read", string(id))

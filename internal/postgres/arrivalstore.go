@@ -26,6 +26,9 @@ func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 		return err
 	}
 	o = completed(a, o)
+	if a.applies || a.application != nil {
+		return t.storeApplication(ctx, a, o)
+	}
 	again, err := t.seenBefore(ctx, a)
 	if err != nil {
 		return err
@@ -70,19 +73,10 @@ func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	if err != nil {
 		return err
 	}
-	if a.From.Mailbox != "" {
-		items := []disclosure.MailboxItem{{Kind: disclosure.ItemOwn, At: a.Received, Size: a.Header.Size, SHA256: a.Header.SHA256, Files: ownFiles(a)}}
-		if o.Receipt != "" {
-			items = append(items, disclosure.MailboxItem{Kind: disclosure.ItemReceipt, At: t.now, Text: o.Receipt})
-		}
-		for _, item := range items {
-			err := t.postItem(ctx, a.From.Mailbox, item)
-			if err != nil && !errors.Is(err, disclosure.ErrNotFound) {
-				return err
-			}
-		}
+	if err := t.noteInMailbox(ctx, a, a.From.Mailbox, o.Receipt); err != nil {
+		return err
 	}
-	return t.closeArrival(ctx, a, c.ID)
+	return t.closeArrival(ctx, a, owner{Case: c.ID})
 }
 
 // ownFiles names what was uploaded beside a message; the bytes stay with us.
@@ -209,11 +203,11 @@ func (t *tx) newMailbox(ctx context.Context, a *Arrival) (disclosure.MailboxID, 
 	return a.Header.Mailbox, nil
 }
 
-// closeArrival wraps the arrival's key under its case's key (the desk key when
-// it has none), and erases the copy that only the vault opens.
-func (t *tx) closeArrival(ctx context.Context, a *Arrival, c disclosure.CaseID) error {
-	k, ok := t.keys[string(c)]
-	if c == "" {
+// closeArrival wraps the arrival's key under its case's or application's key
+// (the desk key when it has none), and erases the copy that only the vault opens.
+func (t *tx) closeArrival(ctx context.Context, a *Arrival, of owner) error {
+	k, ok := t.keys[of.id()]
+	if of.id() == "" {
 		var err error
 		if k, err = t.db.deskKey(); err != nil {
 			return err
@@ -221,14 +215,14 @@ func (t *tx) closeArrival(ctx context.Context, a *Arrival, c disclosure.CaseID) 
 	} else if !ok {
 		return errors.New("close an arrival: the key of its case was not opened")
 	}
-	wrapped := k.Wrap(t.db.aad("arrival", "wrapped_key", string(a.ID), string(c), 1), a.key)
+	wrapped := k.Wrap(t.db.aad("arrival", "wrapped_key", string(a.ID), of.id(), 1), a.key)
 	mac, err := t.db.digestMAC(a.Header.SHA256)
 	if err != nil {
 		return err
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(`UPDATE arrival SET opened = $2, encapsulation = NULL, wrapped_key = $3, case_id = nullif($4, '') WHERE id = $1`,
-		a.ID, t.now, wrapped, c)
+	batch.Queue(`UPDATE arrival SET opened = $2, encapsulation = NULL, wrapped_key = $3, case_id = nullif($4, ''), application = nullif($5, '') WHERE id = $1`,
+		a.ID, t.now, wrapped, of.Case, of.Application)
 	if mac != nil {
 		batch.Queue(`INSERT INTO arrival_seen (mac, arrival) VALUES ($1, $2) ON CONFLICT DO NOTHING`, mac, a.ID)
 	}
@@ -288,7 +282,7 @@ func (t *tx) sameMail(ctx context.Context, a *Arrival, id string) (bool, error) 
 	if err := t.recordEvent(ctx, c, disclosure.EventArrived, "The same mail came again, byte for byte"); err != nil {
 		return false, err
 	}
-	return true, t.closeArrival(ctx, a, c.ID)
+	return true, t.closeArrival(ctx, a, owner{Case: c.ID})
 }
 
 // setAside keeps an arrival that makes no case, as it came and no more.
@@ -297,7 +291,7 @@ func (t *tx) setAside(ctx context.Context, a *Arrival, why string) error {
 		return fmt.Errorf("set an arrival aside: %w", err)
 	}
 	t.note("arrival."+why, string(a.ID), nil)
-	return t.closeArrival(ctx, a, "")
+	return t.closeArrival(ctx, a, owner{})
 }
 
 // storeBounce notes it at the delivery first, in a transaction of its own:
@@ -324,11 +318,25 @@ func (t *tx) storeBounce(ctx context.Context, a *Arrival, b Bounce) error {
 
 // bouncedAnswer has a member look: an answer to a reporter did not arrive.
 func (t *tx) bouncedAnswer(ctx context.Context, a *Arrival, b Bounce) error {
+	why := clip("An answer of ours came back: "+b.Text, 1000)
+	if b.Application != "" {
+		x, err := t.loadApplication(ctx, b.Application, true)
+		if err != nil {
+			return err
+		}
+		if err := x.SetAttention(why, t.by, t.now); err != nil {
+			return err
+		}
+		if err := t.saveApplication(ctx, x); err != nil {
+			return err
+		}
+		return t.setAside(ctx, a, "bounce")
+	}
 	c, err := t.lockCase(ctx, b.Case)
 	if err != nil {
 		return err
 	}
-	if err := c.SetAttention(clip("An answer of ours came back: "+b.Text, 1000), t.by, t.now); err != nil {
+	if err := c.SetAttention(why, t.by, t.now); err != nil {
 		return err
 	}
 	if err := t.saveCaseAs(ctx, c, true); err != nil {
@@ -359,5 +367,5 @@ func (t *tx) storeAnswer(ctx context.Context, a *Arrival, o Opened) error {
 	if err := t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertMessage, Ref: "/releases/" + string(release)}}, ""); err != nil {
 		return err
 	}
-	return t.closeArrival(ctx, a, "")
+	return t.closeArrival(ctx, a, owner{})
 }

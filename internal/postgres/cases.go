@@ -197,7 +197,7 @@ func (db *DB) Timeline(ctx context.Context, by disclosure.Caller, id disclosure.
 		if _, err := t.visibleCase(ctx, id, false); err != nil {
 			return err
 		}
-		if events, err = t.loadEvents(ctx, id, "", t.keys[string(id)]); err != nil {
+		if events, err = t.loadEvents(ctx, owner{Case: id}, t.keys[string(id)]); err != nil {
 			return err
 		}
 		return t.opened(ctx, "case.read", string(id))

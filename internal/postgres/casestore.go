@@ -395,7 +395,7 @@ func (t *tx) saveAround(ctx context.Context, c *disclosure.Case, before caseBefo
 		}
 	}
 	events := c.Events()
-	if err := t.saveEvents(ctx, c.ID, "", key, events); err != nil {
+	if err := t.saveEvents(ctx, owner{Case: c.ID}, key, events); err != nil {
 		return err
 	}
 	for _, e := range events {
@@ -415,21 +415,20 @@ type eventBody struct {
 	N    int // order among those of one moment
 }
 
-// saveEvents seals events of a case or of a release under its key; one of the
-// two ids is empty.
-func (t *tx) saveEvents(ctx context.Context, c disclosure.CaseID, r disclosure.ReleaseID, key vault.Key, events []disclosure.Event) error {
+// saveEvents seals events under the key of what they are about.
+func (t *tx) saveEvents(ctx context.Context, of owner, key vault.Key, events []disclosure.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
 	batch := &pgx.Batch{}
 	for i, e := range events {
 		id := disclosure.NewID()
-		sealed, err := sealJSON(key, t.db.aad("event", "sealed", id, string(c)+string(r), 1), eventBody{e.By, e.Text, i})
+		sealed, err := sealJSON(key, t.db.aad("event", "sealed", id, of.id(), 1), eventBody{e.By, e.Text, i})
 		if err != nil {
 			return err
 		}
-		batch.Queue(`INSERT INTO event (id, case_id, release, kind, at, member, sealed)
-			VALUES ($1, nullif($2, ''), nullif($3, ''), $4, $5, nullif($6, ''), $7)`, id, c, r, e.Kind, e.At, e.Member, sealed)
+		batch.Queue(`INSERT INTO event (id, case_id, release, application, kind, at, member, sealed)
+			VALUES ($1, nullif($2, ''), nullif($3, ''), nullif($4, ''), $5, $6, nullif($7, ''), $8)`, id, of.Case, of.Release, of.Application, e.Kind, e.At, e.Member, sealed)
 	}
 	if err := t.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("store the history: %w", err)
@@ -437,10 +436,11 @@ func (t *tx) saveEvents(ctx context.Context, c disclosure.CaseID, r disclosure.R
 	return nil
 }
 
-// loadEvents opens the history of a case or of a release, oldest first.
-func (t *tx) loadEvents(ctx context.Context, c disclosure.CaseID, r disclosure.ReleaseID, key vault.Key) ([]disclosure.Event, error) {
+// loadEvents opens the history of what it is about, oldest first.
+func (t *tx) loadEvents(ctx context.Context, of owner, key vault.Key) ([]disclosure.Event, error) {
 	rows, err := t.Query(ctx, `SELECT id, kind, at, coalesce(member, ''), sealed FROM event
-		WHERE ($1 <> '' AND case_id = $1) OR ($2 <> '' AND release = $2) ORDER BY at, id`, c, r)
+		WHERE ($1 <> '' AND case_id = $1) OR ($2 <> '' AND release = $2) OR ($3 <> '' AND application = $3) ORDER BY at, id`,
+		of.Case, of.Release, of.Application)
 	if err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
 	}
@@ -455,7 +455,7 @@ func (t *tx) loadEvents(ctx context.Context, c disclosure.CaseID, r disclosure.R
 			return l, err
 		}
 		var b eventBody
-		err = openJSON(key, t.db.aad("event", "sealed", id, string(c)+string(r), 1), sealed, &b)
+		err = openJSON(key, t.db.aad("event", "sealed", id, of.id(), 1), sealed, &b)
 		l.By, l.Text, l.n, l.At = b.By, b.Text, b.N, l.At.UTC()
 		return l, err
 	})

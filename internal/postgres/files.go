@@ -37,14 +37,14 @@ func (db *DB) StoreFile(ctx context.Context, by disclosure.Caller, c disclosure.
 			if err := t.openReleaseKey(ctx, r); err != nil {
 				return err
 			}
-			f, err = t.storeFile(ctx, "", r, label, mediaType, "", body)
+			f, err = t.storeFile(ctx, owner{Release: r}, label, mediaType, "", body)
 			return err
 		}
 		// The case is locked only once the bytes are here, however slowly they come.
 		if _, err := t.visibleCase(ctx, c, false); err != nil {
 			return err
 		}
-		if f, err = t.storeFile(ctx, c, "", label, mediaType, "", body); err != nil {
+		if f, err = t.storeFile(ctx, owner{Case: c}, label, mediaType, "", body); err != nil {
 			return err
 		}
 		k, err := t.lockCase(ctx, c)
@@ -75,20 +75,29 @@ func (t *tx) openReleaseKey(ctx context.Context, r disclosure.ReleaseID) error {
 	return err
 }
 
+// owner is what a message, a file or a line of history belongs to; one field is set.
+type owner struct {
+	Case        disclosure.CaseID
+	Release     disclosure.ReleaseID
+	Application disclosure.ApplicationID
+}
+
+func (o owner) id() string { return string(o.Case) + string(o.Release) + string(o.Application) }
+
 // fileChunks is how many sealed chunks of 64 KiB travel to the server at once.
 const fileChunks = 16
 
 // storeFile seals a file under the key of its owner, which is in t.keys.
-func (t *tx) storeFile(ctx context.Context, c disclosure.CaseID, r disclosure.ReleaseID, label, mediaType string, arrival disclosure.ArrivalID, body io.Reader) (disclosure.File, error) {
-	owner := string(c) + string(r)
+func (t *tx) storeFile(ctx context.Context, of owner, label, mediaType string, arrival disclosure.ArrivalID, body io.Reader) (disclosure.File, error) {
+	owner := of.id()
 	key, ok := t.keys[owner]
 	if !ok {
 		return disclosure.File{}, errors.New("store a file: the key of its owner was not opened")
 	}
 	f := disclosure.File{ID: disclosure.FileID(disclosure.NewID()), Label: disclosure.CleanLabel(label), Type: mediaType, Added: t.now, By: t.by.Name}
 	// The row first: chunks refer to it. Size and digest are known after the last.
-	_, err := t.Exec(ctx, `INSERT INTO file (id, case_id, release, arrival, added, sealed)
-		VALUES ($1, nullif($2, ''), nullif($3, ''), nullif($4, ''), $5, '')`, f.ID, c, r, arrival, t.now)
+	_, err := t.Exec(ctx, `INSERT INTO file (id, case_id, release, application, arrival, added, sealed)
+		VALUES ($1, nullif($2, ''), nullif($3, ''), nullif($4, ''), nullif($5, ''), $6, '')`, f.ID, of.Case, of.Release, of.Application, arrival, t.now)
 	if err != nil {
 		return f, fmt.Errorf("store a file: %w", err)
 	}
@@ -158,30 +167,32 @@ func (db *DB) OpenFile(ctx context.Context, by disclosure.Caller, id disclosure.
 		return disclosure.ErrForbidden
 	}
 	var f disclosure.File
-	var owner string
+	var whose string
 	var key vault.Key
 	// First the permission and the log, committed; then the bytes, which never
 	// change: however slowly they are fetched, no connection waits for them.
 	err := db.transact(ctx, by, func(t *tx) error {
-		var c disclosure.CaseID
-		var r disclosure.ReleaseID
+		var of owner
 		var sealed []byte
-		err := t.QueryRow(ctx, `SELECT coalesce(case_id, ''), coalesce(release, ''), sealed FROM file WHERE id = $1`, id).Scan(&c, &r, &sealed)
+		err := t.QueryRow(ctx, `SELECT coalesce(case_id, ''), coalesce(release, ''), coalesce(application, ''), sealed FROM file WHERE id = $1`, id).
+			Scan(&of.Case, &of.Release, &of.Application, &sealed)
 		if err != nil {
 			return fmt.Errorf("find file %s: %w", id, notFound(err))
 		}
-		if c != "" {
-			if _, err := t.visibleCase(ctx, c, false); err != nil {
-				return err
-			}
-		} else {
-			if err := t.seesRelease(ctx, r); err != nil {
-				return err
-			}
+		switch {
+		case of.Case != "":
+			_, err = t.visibleCase(ctx, of.Case, false)
+		case of.Application != "":
+			_, err = t.loadApplication(ctx, of.Application, false)
+		default:
+			err = t.seesRelease(ctx, of.Release)
 		}
-		owner = string(c) + string(r)
-		key = t.keys[owner]
-		if err := openJSON(key, db.aad("file", "sealed", string(id), owner, 1), sealed, &f); err != nil {
+		if err != nil {
+			return err
+		}
+		whose = of.id()
+		key = t.keys[whose]
+		if err := openJSON(key, db.aad("file", "sealed", string(id), whose, 1), sealed, &f); err != nil {
 			return err
 		}
 		return t.opened(ctx, "file.read", string(id))
@@ -193,7 +204,7 @@ func (db *DB) OpenFile(ctx context.Context, by disclosure.Caller, id disclosure.
 	if err != nil {
 		return err
 	}
-	return db.readBlob(ctx, db.pool, key, owner, id, w)
+	return db.readBlob(ctx, db.pool, key, whose, id, w)
 }
 
 // seesRelease opens a release's key for a caller who may see every case in it.

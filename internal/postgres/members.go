@@ -50,6 +50,7 @@ func (s SignIn) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[sign-in
 var AllAlerts = []disclosure.AlertKind{
 	disclosure.AlertReport, disclosure.AlertMessage, disclosure.AlertHalf, disclosure.AlertFourFifths, disclosure.AlertBreach,
 	disclosure.AlertHeld, disclosure.AlertLocked, disclosure.AlertDelivery, disclosure.AlertHour, disclosure.AlertAttention,
+	disclosure.AlertApplication,
 }
 
 const memberColumns = `id, login, name, address, roles, zone, alerts, certificate, signing_keys,

@@ -40,24 +40,27 @@ type messageBody struct {
 // storedMessage is a message with what only this package needs.
 type storedMessage struct {
 	disclosure.Message
-	release disclosure.ReleaseID // of a distributor's lane; then Case is empty
-	clear   bool
-	mailID  string
+	release     disclosure.ReleaseID     // of a distributor's lane; then Case is empty
+	application disclosure.ApplicationID // of an applicant's lane; then both are
+	clear       bool
+	mailID      string
 }
 
-const messageColumns = `m.id, coalesce(m.case_id, ''), coalesce(m.release, ''), m.lane, m.lane_id, m.state, m.at, m.leaves_at,
+func (m storedMessage) owner() owner { return owner{m.Case, m.release, m.application} }
+
+const messageColumns = `m.id, coalesce(m.case_id, ''), coalesce(m.release, ''), coalesce(m.application, ''), m.lane, m.lane_id, m.state, m.at, m.leaves_at,
 	coalesce(m.arrival, ''), coalesce(m.member, ''), m.sealed`
 
 // scanMessage opens one; the key of its case or release is in t.keys.
 func (t *tx) scanMessage(row pgx.CollectableRow) (m storedMessage, err error) {
 	var leaves *time.Time
 	var sealed []byte
-	err = row.Scan(&m.ID, &m.Case, &m.release, &m.Lane.Kind, &m.Lane.ID, &m.State, &m.At, &leaves, &m.Arrival, &m.Member, &sealed)
+	err = row.Scan(&m.ID, &m.Case, &m.release, &m.application, &m.Lane.Kind, &m.Lane.ID, &m.State, &m.At, &leaves, &m.Arrival, &m.Member, &sealed)
 	if err != nil {
 		return m, err
 	}
 	m.At, m.LeavesAt = m.At.UTC(), timeOf(leaves)
-	owner := string(m.Case) + string(m.release)
+	owner := m.owner().id()
 	var b messageBody
 	if err := openJSON(t.keys[owner], t.db.aad("message", "sealed", string(m.ID), owner, 1), sealed, &b); err != nil {
 		return m, err
@@ -68,7 +71,7 @@ func (t *tx) scanMessage(row pgx.CollectableRow) (m storedMessage, err error) {
 }
 
 func (t *tx) sealMessage(m storedMessage) ([]byte, error) {
-	owner := string(m.Case) + string(m.release)
+	owner := m.owner().id()
 	key, ok := t.keys[owner]
 	if !ok {
 		return nil, fmt.Errorf("seal message %s: the key of its case was not opened", m.ID)
@@ -91,9 +94,9 @@ func (t *tx) addMessage(ctx context.Context, m storedMessage) (added bool, err e
 	if err != nil {
 		return false, err
 	}
-	tag, err := t.Exec(ctx, `INSERT INTO message (id, case_id, release, lane, lane_id, state, at, leaves_at, arrival, member, sealed)
-		VALUES ($1, nullif($2, ''), nullif($3, ''), $4, $5, $6, $7, $8, nullif($9, ''), nullif($10, ''), $11) ON CONFLICT (id) DO NOTHING`,
-		m.ID, m.Case, m.release, m.Lane.Kind, m.Lane.ID, m.State, m.At, orNull(m.LeavesAt), m.Arrival, m.Member, sealed)
+	tag, err := t.Exec(ctx, `INSERT INTO message (id, case_id, release, application, lane, lane_id, state, at, leaves_at, arrival, member, sealed)
+		VALUES ($1, nullif($2, ''), nullif($3, ''), nullif($4, ''), $5, $6, $7, $8, $9, nullif($10, ''), nullif($11, ''), $12) ON CONFLICT (id) DO NOTHING`,
+		m.ID, m.Case, m.release, m.application, m.Lane.Kind, m.Lane.ID, m.State, m.At, orNull(m.LeavesAt), m.Arrival, m.Member, sealed)
 	if err != nil {
 		return false, fmt.Errorf("store a message: %w", err)
 	}
@@ -220,7 +223,7 @@ func (db *DB) Reply(ctx context.Context, by disclosure.Caller, d ReplyDraft) err
 			return disclosure.ErrNotFound
 		}
 		clear := d.Clear || d.Safe
-		p, err := howItTravels(r, d, c.Policy)
+		p, err := howItTravels(r, d, c.Policy, "reporter", "Ask for a key, or invite the reporter to a mailbox.")
 		if err != nil {
 			return err
 		}
@@ -262,12 +265,13 @@ func (db *DB) Reply(ctx context.Context, by disclosure.Caller, d ReplyDraft) err
 
 // howItTravels: by mailbox, by encrypted mail, or in clear as far as the
 // policy allows it: never, only letters that give nothing away, or after a
-// member was asked, on record.
-func howItTravels(r *disclosure.Reporter, d ReplyDraft, p *disclosure.Policy) (disclosure.Protection, error) {
+// member was asked, on record. who is what the other is called, and instead
+// says what can be done.
+func howItTravels(r *disclosure.Reporter, d ReplyDraft, p *disclosure.Policy, who, instead string) (disclosure.Protection, error) {
 	var none disclosure.Protection
 	switch {
 	case !r.Reachable():
-		return none, disclosure.Refuse("lane", "This reporter left no way to be answered.")
+		return none, disclosure.Refuse("lane", "This "+who+" left no way to be answered.")
 	case r.Mailbox != "" || len(r.Key) > 0:
 		return disclosure.Protection{Encryption: disclosure.ToCurrentKey, Signature: disclosure.SignedKnown, Integrity: disclosure.Whole}, nil
 	}
@@ -276,23 +280,26 @@ func howItTravels(r *disclosure.Reporter, d ReplyDraft, p *disclosure.Policy) (d
 	if p != nil {
 		mode, safe = p.Reporter.ClearMail, p.Reporter.Safe
 	}
-	const instead = "Ask for a key, or invite the reporter to a mailbox."
 	switch {
 	case mode == "never":
-		return none, disclosure.Refuse("clear", "We have no key of this reporter, and the policy lets nothing travel unencrypted. "+instead)
+		return none, disclosure.Refuse("clear", "We have no key of this "+who+", and the policy lets nothing travel unencrypted. "+instead)
 	case d.Safe && len(d.Files) == 0 && slices.Contains(safe, d.Letter):
 		return none, nil
 	case mode == "safe":
-		return none, disclosure.Refuse("clear", "We have no key of this reporter, so this would travel unencrypted; the policy allows that for letters without detail alone, word for word. "+instead)
+		return none, disclosure.Refuse("clear", "We have no key of this "+who+", so this would travel unencrypted; the policy allows that for letters without detail alone, word for word. "+instead)
 	case !d.Clear:
-		return none, disclosure.Refuse("clear", "We have no key of this reporter, so this would travel unencrypted. "+instead+" Or say that it may travel in clear.")
+		return none, disclosure.Refuse("clear", "We have no key of this "+who+", so this would travel unencrypted. "+instead+" Or say that it may travel in clear.")
 	}
 	return none, nil
 }
 
 // recordEvent writes one line of history that no rule of the case makes.
 func (t *tx) recordEvent(ctx context.Context, c *disclosure.Case, kind disclosure.EventKind, text string) error {
-	return t.saveEvents(ctx, c.ID, "", t.keys[string(c.ID)],
+	return t.recordAbout(ctx, owner{Case: c.ID}, kind, text)
+}
+
+func (t *tx) recordAbout(ctx context.Context, of owner, kind disclosure.EventKind, text string) error {
+	return t.saveEvents(ctx, of, t.keys[of.id()],
 		[]disclosure.Event{{Kind: kind, By: t.by.Name, Member: t.by.Member, At: t.now, Text: text}})
 }
 
@@ -302,43 +309,48 @@ func (db *DB) TakeBack(ctx context.Context, by disclosure.Caller, id disclosure.
 	if !by.Can(disclosure.Triager) {
 		return disclosure.ErrForbidden
 	}
-	var owner *disclosure.CaseID
-	if err := db.pool.QueryRow(ctx, `SELECT case_id FROM message WHERE id = $1`, id).Scan(&owner); err != nil {
+	var of *disclosure.CaseID
+	if err := db.pool.QueryRow(ctx, `SELECT case_id FROM message WHERE id = $1`, id).Scan(&of); err != nil {
 		return fmt.Errorf("find the message: %w", unavailable(notFound(err)))
 	}
-	if owner == nil {
+	if of == nil {
 		return disclosure.ErrNotFound
 	}
-	return db.withCase(ctx, by, *owner, func(t *tx, c *disclosure.Case) error {
-		var leaves *time.Time
-		err := t.QueryRow(ctx, `SELECT leaves_at FROM message WHERE id = $1 AND case_id = $2 FOR UPDATE`, id, *owner).Scan(&leaves)
-		if err != nil {
-			return fmt.Errorf("lock the message: %w", notFound(err))
-		}
-		if leaves == nil || !t.now.Before(*leaves) {
-			return disclosure.Refuse("", "It has left already and cannot be taken back.")
-		}
-		if _, err := t.Exec(ctx, `UPDATE message SET state = 'back', leaves_at = NULL WHERE id = $1`, id); err != nil {
-			return fmt.Errorf("take the message back: %w", err)
-		}
+	return db.withCase(ctx, by, *of, func(t *tx, c *disclosure.Case) error {
 		t.note("case.taken-back", string(c.ID), nil)
-		return t.recordEvent(ctx, c, disclosure.EventTakenBack, "Took an answer back before it left")
+		return t.takeBack(ctx, owner{Case: c.ID}, id)
 	})
+}
+
+// takeBack stops a reply; what it belongs to is locked.
+func (t *tx) takeBack(ctx context.Context, of owner, id disclosure.MessageID) error {
+	var leaves *time.Time
+	err := t.QueryRow(ctx, `SELECT leaves_at FROM message WHERE id = $1 AND coalesce(case_id, application) = $2 FOR UPDATE`, id, of.id()).Scan(&leaves)
+	if err != nil {
+		return fmt.Errorf("lock the message: %w", notFound(err))
+	}
+	if leaves == nil || !t.now.Before(*leaves) {
+		return disclosure.Refuse("", "It has left already and cannot be taken back.")
+	}
+	if _, err := t.Exec(ctx, `UPDATE message SET state = 'back', leaves_at = NULL WHERE id = $1`, id); err != nil {
+		return fmt.Errorf("take the message back: %w", err)
+	}
+	return t.recordAbout(ctx, of, disclosure.EventTakenBack, "Took an answer back before it left")
 }
 
 // Outbound is a reply that has to be mailed.
 type Outbound struct {
-	Message   disclosure.Message
-	Number    int // of the case; never in the mail's clear part
-	To        string
-	Name      string
-	Key       []byte // the reporter's certificate; nil: none
-	Language  string
-	Clear     bool   // may travel unencrypted
-	Token     string // for Reply-To; known to Claim afterwards
-	MessageID string // left of the @; the same at every attempt
-	InReplyTo string // Message-ID of the reporter's last mail; may be empty
-	Files     []disclosure.File
+	Message     disclosure.Message
+	Application bool // it answers an application, not a report
+	To          string
+	Name        string
+	Key         []byte // the reporter's certificate; nil: none
+	Language    string
+	Clear       bool   // may travel unencrypted
+	Token       string // for Reply-To; known to Claim afterwards
+	MessageID   string // left of the @; the same at every attempt
+	InReplyTo   string // Message-ID of the reporter's last mail; may be empty
+	Files       []disclosure.File
 	// OpenFile writes a file's bytes; good only until send returns.
 	OpenFile func(id disclosure.FileID, w io.Writer) error
 }
@@ -366,9 +378,9 @@ func (db *DB) SendDue(ctx context.Context, by disclosure.Caller, send func(conte
 		if err := t.mayLeave(ctx); err != nil {
 			return err
 		}
-		var owner disclosure.CaseID
-		err := t.QueryRow(ctx, `SELECT id, case_id FROM message WHERE leaves_at <= $1 AND case_id IS NOT NULL
-			ORDER BY leaves_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`, t.now).Scan(&id, &owner)
+		var of owner
+		err := t.QueryRow(ctx, `SELECT id, coalesce(case_id, ''), coalesce(application, '') FROM message WHERE leaves_at <= $1 AND release IS NULL
+			ORDER BY leaves_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`, t.now).Scan(&id, &of.Case, &of.Application)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -376,9 +388,9 @@ func (db *DB) SendDue(ctx context.Context, by disclosure.Caller, send func(conte
 			return fmt.Errorf("look for a reply that is due: %w", err)
 		}
 		found = true
-		c, err := t.loadCase(ctx, owner, false)
+		to, err := t.correspondent(ctx, of)
 		if errors.Is(err, vault.ErrOpen) {
-			return t.giveUp(ctx, id, owner)
+			return t.giveUp(ctx, id, of)
 		}
 		if err != nil {
 			return err
@@ -389,12 +401,12 @@ func (db *DB) SendDue(ctx context.Context, by disclosure.Caller, send func(conte
 		}
 		m, err := pgx.CollectExactlyOneRow(rows, t.scanMessage)
 		if errors.Is(err, vault.ErrOpen) {
-			return t.giveUp(ctx, id, owner)
+			return t.giveUp(ctx, id, of)
 		}
 		if err != nil {
 			return fmt.Errorf("read a reply: %w", err)
 		}
-		return t.sendReply(ctx, c, m, send)
+		return t.sendReply(ctx, to, m, send)
 	})
 	if err != nil && found && !stopsAll(ctx, err) { // the next one must not wait for it
 		_, off := db.pool.Exec(ctx, `UPDATE message SET leaves_at = $2 WHERE id = $1 AND leaves_at IS NOT NULL`, id, db.Now().Add(badRowWaits))
@@ -403,8 +415,36 @@ func (db *DB) SendDue(ctx context.Context, by disclosure.Caller, send func(conte
 	return found, err
 }
 
-func (t *tx) sendReply(ctx context.Context, c *disclosure.Case, m storedMessage, send func(context.Context, Outbound) error) error {
-	r := c.Reporter(disclosure.ReporterID(m.Lane.ID))
+// correspondence is what a reply belongs to: a case, or an application.
+type correspondence struct {
+	owner
+	ref     string // path at the desk
+	files   []disclosure.File
+	outside func(disclosure.ReporterID) *disclosure.Reporter // nil: no longer there
+}
+
+func (t *tx) correspondent(ctx context.Context, of owner) (correspondence, error) {
+	if of.Application != "" {
+		a, err := t.loadApplication(ctx, of.Application, false)
+		if err != nil {
+			return correspondence{}, err
+		}
+		return correspondence{of, fmt.Sprintf("/applications/%d", a.Number), a.Files, func(id disclosure.ReporterID) *disclosure.Reporter {
+			if id != a.Applicant.ID {
+				return nil
+			}
+			return &a.Applicant
+		}}, nil
+	}
+	c, err := t.loadCase(ctx, of.Case, false)
+	if err != nil {
+		return correspondence{}, err
+	}
+	return correspondence{of, fmt.Sprintf("/cases/%d", c.Number), c.Files, c.Reporter}, nil
+}
+
+func (t *tx) sendReply(ctx context.Context, c correspondence, m storedMessage, send func(context.Context, Outbound) error) error {
+	r := c.outside(disclosure.ReporterID(m.Lane.ID))
 	if r == nil {
 		return t.settle(ctx, c, m, disclosure.MessageFailed, "the reporter is no longer in the case")
 	}
@@ -429,37 +469,37 @@ func (t *tx) sendReply(ctx context.Context, c *disclosure.Case, m storedMessage,
 
 // giveUp fails a reply whose sealed text was altered, so that it keeps no
 // other from leaving.
-func (t *tx) giveUp(ctx context.Context, id disclosure.MessageID, c disclosure.CaseID) error {
-	t.db.log.Error("a reply does not open; it is not sent", "message", string(id), "case", string(c))
+func (t *tx) giveUp(ctx context.Context, id disclosure.MessageID, of owner) error {
+	t.db.log.Error("a reply does not open; it is not sent", "message", string(id), "owner", of.id())
 	if _, err := t.Exec(ctx, `UPDATE message SET state = 'failed', leaves_at = NULL WHERE id = $1`, id); err != nil {
 		return fmt.Errorf("give a reply up: %w", err)
 	}
-	t.note("message.failed", string(c), nil)
+	t.note("message.failed", of.id(), nil)
 	return t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertAttention, Ref: "/health"}}, "")
 }
 
 // errSend marks what came from the callback, and not from the database.
 var errSend = errors.New("mail the reply")
 
-func (t *tx) settle(ctx context.Context, c *disclosure.Case, m storedMessage, state disclosure.MessageState, why string) error {
+func (t *tx) settle(ctx context.Context, c correspondence, m storedMessage, state disclosure.MessageState, why string) error {
 	if _, err := t.Exec(ctx, `UPDATE message SET state = $2, leaves_at = NULL WHERE id = $1`, m.ID, state); err != nil {
 		return fmt.Errorf("settle a reply: %w", err)
 	}
-	t.note("message."+string(state), string(c.ID), nil)
+	t.note("message."+string(state), c.id(), nil)
 	if state == disclosure.MessageOut {
-		return t.recordEvent(ctx, c, disclosure.EventSent, "The answer has left")
+		return t.recordAbout(ctx, c.owner, disclosure.EventSent, "The answer has left")
 	}
-	if err := t.recordEvent(ctx, c, disclosure.EventSent, "An answer could not be sent: "+why); err != nil {
+	if err := t.recordAbout(ctx, c.owner, disclosure.EventSent, "An answer could not be sent: "+why); err != nil {
 		return err
 	}
-	return t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertDelivery, Ref: fmt.Sprintf("/cases/%d", c.Number)}}, c.ID)
+	return t.alertMembers(ctx, []disclosure.Alert{{Kind: disclosure.AlertDelivery, Ref: c.ref}}, c.Case)
 }
 
-func (t *tx) replyToMailbox(ctx context.Context, c *disclosure.Case, r *disclosure.Reporter, m storedMessage) error {
+func (t *tx) replyToMailbox(ctx context.Context, c correspondence, r *disclosure.Reporter, m storedMessage) error {
 	item := disclosure.MailboxItem{Kind: disclosure.ItemReply, At: t.now, Text: m.Text}
-	for _, f := range filesOf(c, m.Files) {
+	for _, f := range filesOf(c.files, m.Files) {
 		var b bytes.Buffer
-		if err := t.readFile(ctx, string(c.ID), f.ID, &b); err != nil {
+		if err := t.readFile(ctx, c.id(), f.ID, &b); err != nil {
 			return err
 		}
 		item.Files = append(item.Files, disclosure.MailboxFile{Name: f.Label, Type: f.Type, Bytes: b.Bytes()})
@@ -467,19 +507,19 @@ func (t *tx) replyToMailbox(ctx context.Context, c *disclosure.Case, r *disclosu
 	return t.postItem(ctx, r.Mailbox, item)
 }
 
-func (t *tx) replyByMail(ctx context.Context, c *disclosure.Case, r *disclosure.Reporter, m storedMessage, send func(context.Context, Outbound) error) error {
-	token, err := t.laneToken(ctx, c.ID, m.Lane)
+func (t *tx) replyByMail(ctx context.Context, c correspondence, r *disclosure.Reporter, m storedMessage, send func(context.Context, Outbound) error) error {
+	token, err := t.laneToken(ctx, c.owner, m.Lane)
 	if err != nil {
 		return err
 	}
-	last, err := t.lastMailID(ctx, c.ID, m.Lane)
+	last, err := t.lastMailID(ctx, c.owner, m.Lane)
 	if err != nil {
 		return err
 	}
 	o := Outbound{
-		Message: m.Message, Number: c.Number, To: r.Address, Name: r.Name, Key: r.Key, Language: r.Language, Clear: m.clear,
-		Token: token, MessageID: string(m.ID), InReplyTo: last, Files: filesOf(c, m.Files),
-		OpenFile: func(id disclosure.FileID, w io.Writer) error { return t.readFile(ctx, string(c.ID), id, w) },
+		Message: m.Message, Application: c.Application != "", To: r.Address, Name: r.Name, Key: r.Key, Language: r.Language, Clear: m.clear,
+		Token: token, MessageID: string(m.ID), InReplyTo: last, Files: filesOf(c.files, m.Files),
+		OpenFile: func(id disclosure.FileID, w io.Writer) error { return t.readFile(ctx, c.id(), id, w) },
 	}
 	if err := send(ctx, o); err != nil {
 		return fmt.Errorf("%w: %w", errSend, err)
@@ -487,9 +527,9 @@ func (t *tx) replyByMail(ctx context.Context, c *disclosure.Case, r *disclosure.
 	return nil
 }
 
-func filesOf(c *disclosure.Case, ids []disclosure.FileID) []disclosure.File {
+func filesOf(files []disclosure.File, ids []disclosure.FileID) []disclosure.File {
 	var list []disclosure.File
-	for _, f := range c.Files {
+	for _, f := range files {
 		for _, id := range ids {
 			if f.ID == id {
 				list = append(list, f)
@@ -500,9 +540,9 @@ func filesOf(c *disclosure.Case, ids []disclosure.FileID) []disclosure.File {
 }
 
 // lastMailID is the Message-ID of the lane's latest mail to us.
-func (t *tx) lastMailID(ctx context.Context, c disclosure.CaseID, lane disclosure.Lane) (string, error) {
+func (t *tx) lastMailID(ctx context.Context, of owner, lane disclosure.Lane) (string, error) {
 	rows, err := t.Query(ctx, `SELECT `+messageColumns+` FROM message m
-		WHERE m.case_id = $1 AND m.lane = $2 AND m.lane_id = $3 AND m.state = 'in' ORDER BY m.at DESC, m.id DESC LIMIT 1`, c, lane.Kind, lane.ID)
+		WHERE coalesce(m.case_id, m.application) = $1 AND m.lane = $2 AND m.lane_id = $3 AND m.state = 'in' ORDER BY m.at DESC, m.id DESC LIMIT 1`, of.id(), lane.Kind, lane.ID)
 	if err != nil {
 		return "", fmt.Errorf("look for the last mail: %w", err)
 	}
@@ -515,7 +555,7 @@ func (t *tx) lastMailID(ctx context.Context, c disclosure.CaseID, lane disclosur
 
 // laneToken makes a token for a lane's Reply-To. It is derived from the lane,
 // so that a repeated attempt has the same one, and stored as a MAC alone.
-func (t *tx) laneToken(ctx context.Context, c disclosure.CaseID, lane disclosure.Lane) (string, error) {
+func (t *tx) laneToken(ctx context.Context, of owner, lane disclosure.Lane) (string, error) {
 	desk, err := t.db.deskKey()
 	if err != nil {
 		return "", err
@@ -525,8 +565,9 @@ func (t *tx) laneToken(ctx context.Context, c disclosure.CaseID, lane disclosure
 	if err != nil {
 		return "", err
 	}
-	_, err = t.Exec(ctx, `INSERT INTO reply_token (mac, case_id, lane, lane_id, made) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-		mac, c, lane.Kind, lane.ID, t.now)
+	_, err = t.Exec(ctx, `INSERT INTO reply_token (mac, case_id, application, lane, lane_id, made)
+		VALUES ($1, nullif($2, ''), nullif($3, ''), $4, $5, $6) ON CONFLICT DO NOTHING`,
+		mac, of.Case, of.Application, lane.Kind, lane.ID, t.now)
 	if err != nil {
 		return "", fmt.Errorf("keep a reply token: %w", err)
 	}

@@ -214,7 +214,7 @@ func (t *tx) saveRelease(ctx context.Context, lr *loadedRelease) error {
 	for _, e := range events {
 		t.note("release."+string(e.Kind), string(lr.ID), nil)
 	}
-	if err := t.saveEvents(ctx, "", lr.ID, lr.key, events); err != nil {
+	if err := t.saveEvents(ctx, owner{Release: lr.ID}, lr.key, events); err != nil {
 		return err
 	}
 	if err := t.alertMembers(ctx, lr.Alerts(), ""); err != nil {
@@ -579,7 +579,7 @@ func (db *DB) ReleaseTimeline(ctx context.Context, by disclosure.Caller, id disc
 		if !lr.VisibleTo(by) {
 			return fmt.Errorf("release %s: %w", id, disclosure.ErrNotFound)
 		}
-		if events, err = t.loadEvents(ctx, "", id, lr.key); err != nil {
+		if events, err = t.loadEvents(ctx, owner{Release: id}, lr.key); err != nil {
 			return err
 		}
 		return t.opened(ctx, "release.opened", string(id))

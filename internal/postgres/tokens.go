@@ -30,11 +30,13 @@ func (db *DB) tokenMAC(token string) ([]byte, error) {
 
 // Claim says whose a token is.
 type Claim struct {
-	Known    bool
-	Case     disclosure.CaseID     // of a reporter's lane
-	Release  disclosure.ReleaseID  // of a distributor's
-	Delivery disclosure.DeliveryID // the one that was answered, or bounced
-	Lane     disclosure.Lane
+	Known bool
+	Case  disclosure.CaseID // of a reporter's lane
+	// Application: of an applicant's lane.
+	Application disclosure.ApplicationID
+	Release     disclosure.ReleaseID  // of a distributor's
+	Delivery    disclosure.DeliveryID // the one that was answered, or bounced
+	Lane        disclosure.Lane
 }
 
 // LookupToken finds what a token was made for. An unknown one is no error:
@@ -51,7 +53,8 @@ func (db *DB) lookupToken(ctx context.Context, q queryer, token string) (c Claim
 	if err != nil {
 		return c, err
 	}
-	err = q.QueryRow(ctx, `SELECT case_id, lane, lane_id FROM reply_token WHERE mac = $1 AND lane <> 'invite'`, mac).Scan(&c.Case, &c.Lane.Kind, &c.Lane.ID)
+	err = q.QueryRow(ctx, `SELECT coalesce(case_id, ''), coalesce(application, ''), lane, lane_id FROM reply_token WHERE mac = $1 AND lane <> 'invite'`, mac).
+		Scan(&c.Case, &c.Application, &c.Lane.Kind, &c.Lane.ID)
 	if err == nil {
 		c.Known = true
 		return c, nil
@@ -92,6 +95,10 @@ func (a *Arrival) Claim(ctx context.Context, token string) (Claim, error) {
 			a.found = nil
 			return Claim{}, nil
 		}
+	case c.Lane.Kind == disclosure.LaneApplicant:
+		if err := a.t.setApplicant(ctx, a, c.Application); err != nil {
+			return c, err
+		}
 	case c.Lane.Kind == disclosure.LaneDistributor:
 		if err := a.t.openReleaseKey(ctx, c.Release); err != nil {
 			return c, err
@@ -125,8 +132,8 @@ func (a *Arrival) ClaimReturned(ctx context.Context, messageID string) (c Claim,
 		return c, err
 	}
 	local, _, _ := strings.Cut(id, "@")
-	err = a.t.QueryRow(ctx, `SELECT case_id, lane, lane_id FROM message WHERE id = $1 AND case_id IS NOT NULL AND state IN ('out', 'failed')`, local).
-		Scan(&c.Case, &c.Lane.Kind, &c.Lane.ID)
+	err = a.t.QueryRow(ctx, `SELECT coalesce(case_id, ''), coalesce(application, ''), lane, lane_id FROM message
+		WHERE id = $1 AND release IS NULL AND state IN ('out', 'failed')`, local).Scan(&c.Case, &c.Application, &c.Lane.Kind, &c.Lane.ID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Claim{}, nil
 	}

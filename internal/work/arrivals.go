@@ -95,6 +95,7 @@ type reader struct {
 	checked []string
 	bounce  *postgres.Bounce
 	receipt *receipt
+	applies bool // it asks to be told in advance
 }
 
 // foundFile is a file where it lies: in the body, or in what was opened of it.
@@ -125,6 +126,11 @@ func (r *reader) open(ctx context.Context) (postgres.Opened, error) {
 	}
 	if r.bounce != nil { // the original is kept, and all that is in it
 		return postgres.Opened{Bounce: r.bounce}, nil
+	}
+	if r.applies {
+		if err := r.a.Applies(); err != nil {
+			return postgres.Opened{}, err
+		}
 	}
 	for i, f := range r.files {
 		label := f.label
@@ -199,9 +205,6 @@ func (r *reader) read(ctx context.Context) (err error) {
 		}
 	}()
 	h := r.a.Header
-	if r.a.Kind == disclosure.ArrivalApplication {
-		r.problem(applicationWords)
-	}
 	if len(h.Key) > 0 {
 		r.key = h.Key
 	}

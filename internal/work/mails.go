@@ -49,17 +49,15 @@ func (r *reader) mail(ctx context.Context, in mail.Input) error {
 	if r.a.From != nil || claim.Known {
 		return nil
 	}
-	if isApplication(m.Subject) {
-		takes, err := r.takesApplications(ctx)
-		if err != nil {
-			return err
-		}
-		if takes { // a case all the same: what nobody sees is lost
-			r.problem(applicationWords)
-		}
+	policy, _, err := r.w.sender(ctx)
+	if err != nil {
+		return ours{err}
+	}
+	if r.applies = policy.TakesApplications("mail") && isApplication(m.Subject, policy.Membership.Subject); r.applies {
+		r.title = firstLine(r.text.String()) // the subject is everybody's
 	}
 	if !m.Automatic.Is() && r.fromSomebody() {
-		r.receipt = &receipt{to: r.address, inReplyTo: m.Outer.MessageID}
+		r.receipt = &receipt{to: r.address, inReplyTo: m.Outer.MessageID, applies: r.applies}
 	}
 	return nil
 }
@@ -129,16 +127,6 @@ func (r *reader) returned(ctx context.Context, b mail.Bounce) (postgres.Claim, e
 	return postgres.Claim{}, nil
 }
 
-// takesApplications: somebody can ask to be told in advance only where the
-// policy tells anybody in advance.
-func (r *reader) takesApplications(ctx context.Context) (bool, error) {
-	policy, _, err := r.w.sender(ctx)
-	if err != nil {
-		return false, ours{err}
-	}
-	return policy.Distributors.Tell, nil
-}
-
 // maxChecked bounds what is shown of one mail server's findings.
 const maxChecked = 10
 
@@ -172,6 +160,8 @@ func (r *reader) bounced(b mail.Bounce, claim postgres.Claim) {
 		r.bounce = &postgres.Bounce{Delivery: claim.Delivery, Failed: failed, Text: text}
 	case claim.Known && failed && r.a.From == nil && claim.Case != "":
 		r.bounce = &postgres.Bounce{Case: claim.Case, Failed: true, Text: text}
+	case claim.Known && failed && r.a.From == nil && claim.Application != "":
+		r.bounce = &postgres.Bounce{Application: claim.Application, Failed: true, Text: text}
 	case claim.Known && failed:
 		r.problem("A mail of ours in this lane came back: " + text)
 	}
@@ -190,6 +180,7 @@ func sender(m *mail.Message) (name, address string) {
 type receipt struct {
 	to        string
 	inReplyTo string
+	applies   bool // to an application
 }
 
 // acknowledge sends the fixed answer, at most once an address and day. That it
@@ -207,9 +198,12 @@ func (w *Work) acknowledge(ctx context.Context, r receipt) {
 		if strings.EqualFold(bareAddress(from), bareAddress(r.to)) {
 			return nil // our own
 		}
-		letter, err := w.c.Letters.Receipt(policy.Project.Language, letters.Answer{
-			Project: policy.Project, Contact: policy.Contact.Address, URL: w.c.GateURL, Ack: policy.Ack.Within.Words(),
-		})
+		answer := letters.Answer{Project: policy.Project, Contact: policy.Contact.Address, URL: w.c.GateURL, Ack: policy.Ack.Within.Words()}
+		write := w.c.Letters.Receipt
+		if r.applies {
+			answer.Ack, answer.List, write = policy.Membership.Decide.Words(), policy.Announce.Address, w.c.Letters.ApplicationReceipt
+		}
+		letter, err := write(policy.Project.Language, answer)
 		if err != nil {
 			return err
 		}

@@ -81,6 +81,9 @@ func (w *Work) mailReply(ctx context.Context, o postgres.Outbound) (err error) {
 		outer.AutocryptKey = signer.Certificate().Binary()
 	}
 	subject := "Your report to " + policy.Project.Name
+	if o.Application {
+		subject = "Your request to " + policy.Project.Name
+	}
 	write, err := replyWriter(o, outer, subject, files, signer, w)
 	if err != nil {
 		return fmt.Errorf("%w: %w", postgres.ErrSendFailed, err)

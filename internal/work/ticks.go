@@ -32,7 +32,9 @@ func (w *Work) ticks(ctx context.Context) (int, error) {
 		keep("let cases tick", err)
 		releases, err := db.WakeReleases(ctx, batch)
 		keep("let releases tick", err)
-		did += cases + releases
+		applications, err := db.WakeApplications(ctx, by("clocks"), batch)
+		keep("let applications tick", err)
+		did += cases + releases + applications
 	}
 	keep("fold the counters", db.FoldTallies(ctx))
 	keep("end old sessions", db.SweepSessions(ctx))

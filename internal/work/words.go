@@ -152,20 +152,29 @@ func meaningfulSubject(subject string) string {
 	return s
 }
 
-// applicationSubject is what both policies ask applicants to write.
-const applicationSubject = "security notification request"
-
 // What a member reads of a private key that the gate refused.
 const (
 	secretTitle = "A private key was sent and refused"
 	secretWords = "Somebody sent a private key. It was refused and is kept sealed; nobody needs to see it."
 )
 
-// applicationWords is what a member reads of one.
-const applicationWords = "This asks to be told in advance; it is no report. Admins enter who is accepted under Distributors, then close this as no report."
-
-func isApplication(subject string) bool {
-	return strings.HasPrefix(strings.ToLower(meaningfulSubject(subject)), applicationSubject)
+// isApplication reports whether a subject is the one that the policy asks
+// applicants to write, however it was cased, encoded, answered or forwarded.
+// Who asks may stand behind it, set off: "Security notification request:
+// Harbor OS". Other words that begin so are a report's; between the two, what
+// is no application can only be a report with its clock running.
+func isApplication(subject, asked string) bool {
+	words := func(s string) string { return strings.ToLower(strings.Join(strings.Fields(meaningfulSubject(s)), " ")) }
+	rest, ok := strings.CutPrefix(words(subject), words(asked))
+	if !ok || asked == "" {
+		return false
+	}
+	rest = strings.TrimSpace(rest)
+	if strings.Trim(rest, ".!…") == "" {
+		return true
+	}
+	r, _ := utf8.DecodeRuneInString(rest)
+	return strings.ContainsRune(":-–—,;([", r) || strings.HasPrefix(rest, "from ") || strings.HasPrefix(rest, "for ")
 }
 
 // askWords is an extra question as a heading.

@@ -125,6 +125,10 @@ type MessageView struct {
 	CanOpenAgain bool              // it could not be opened, and this member may do something about it
 	CanTakeBack  bool              // waiting, and by this member or the owner
 	OriginalHref string            // of what came from outside
+
+	Number     int    // of the case; 0: an application, whose files are only downloaded
+	FilesAt    string // of an application: path in front of a file's id
+	TakeBackAt string // where the form goes that takes it back
 }
 
 // CaseView is the page of one case.
@@ -615,7 +619,7 @@ type PolicyView struct {
 type VaultView struct {
 	ui.Desk
 	Slots       []SlotRow
-	Fingerprint string // of the vault's public half
+	Fingerprint string      // of the vault's public half
 	Members     []ui.Option // who can hold a slot
 	Member      string      // chosen
 	Holder      string      // typed

@@ -9,6 +9,12 @@ import (
 	"postern/web/ui"
 )
 
+// placed says where the parts of a case's message are.
+func (v CaseView) placed(m MessageView) MessageView {
+	m.Number, m.TakeBackAt = v.Case.Number, CaseForm(v.Case.Number, CaseTakeBack)
+	return m
+}
+
 // messages are those of the lane shown, or of all lanes by time.
 func (v CaseView) messages() []MessageView {
 	var all []MessageView

@@ -50,6 +50,7 @@ const (
 	NavInbox        = "inbox"
 	NavReleases     = "releases"
 	NavDistributors = "distributors"
+	NavApplications = "applications"
 	NavOutbox       = "outbox"
 	NavHealth       = "health"
 	NavMembers      = "members"
@@ -70,6 +71,9 @@ type Desk struct {
 	// Faults are listed on top with links; a field shows its own again. Field
 	// of a fault is the name of a form field of the page.
 	Faults []disclosure.Fault
+	// Applications is how many wait for a decision; below 0: the bar has no
+	// link to them.
+	Applications int
 	// MoveTime offers the demo's form POST /demo/time (field "step": 1h, 1d,
 	// 7d, or to; the last with "to": a date and time in UTC, 2006-01-02T15:04).
 	MoveTime bool

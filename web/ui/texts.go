@@ -27,6 +27,7 @@ type Texts struct {
 	Release     ReleaseTexts
 	Notice      NoticeTexts
 	Distributor DistributorTexts
+	Application ApplicationTexts
 	Outbox      OutboxTexts
 	Member      MemberTexts
 	Admin       AdminTexts
@@ -59,6 +60,7 @@ var English = Texts{
 	Release:     englishRelease,
 	Notice:      englishNotice,
 	Distributor: englishDistributor,
+	Application: englishApplication,
 	Outbox:      englishOutbox,
 	Member:      englishMember,
 	Admin:       englishAdmin,

@@ -61,6 +61,7 @@ type DeskTexts struct {
 	Inbox        string
 	Releases     string
 	Distributors string
+	Applications string
 	Outbox       string
 	Health       string
 	Members      string
@@ -209,6 +210,7 @@ var englishDesk = DeskTexts{
 	Inbox:        "Inbox",
 	Releases:     "Releases",
 	Distributors: "Distributors",
+	Applications: "Applications",
 	Outbox:       "Outbox",
 	Health:       "Health",
 	Members:      "Members",
