@@ -234,7 +234,11 @@ func deskPages() []page {
 	wrongPass := locked
 	wrongPass.Faults = []disclosure.Fault{{Field: desk.FieldPass, Text: "No slot opens with this passphrase."}}
 	stepUp := desk.StepUpView{Desk: inDemo(ui.NavReleases), Purpose: "to send the notice", Next: "/x", DemoCode: "482 913"}
-	vault := desk.VaultView{Desk: atDesk(ui.NavVault), CanAdmin: true, Fingerprint: digest, Recovery: "lantern copper velvet orbit thimble granite willow ember", Slots: []desk.SlotRow{{ID: "1", Kind: "passphrase", Label: "Mira Okafor", Made: ago(90 * day)}, {ID: "2", Kind: "recovery phrase", Label: "safe", Made: ago(90 * day)}}}
+	vault := desk.VaultView{Desk: atDesk(ui.NavVault), CanAdmin: true, Fingerprint: digest, Recovery: "lantern copper velvet orbit thimble granite willow ember", Members: []ui.Option{{Value: "1", Label: "Mira Okafor"}}, Slots: []desk.SlotRow{{ID: "1", Kind: "passphrase", Label: "Mira Okafor", Member: "1", MemberName: "Mira Okafor", Made: ago(90 * day)}, {ID: "2", Kind: "recovery phrase", Label: "safe", Made: ago(90 * day)}}}
+	figures := desk.FiguresView{Desk: atDesk(ui.NavInbox), Rows: []desk.FigureRow{
+		{Period: "2026", Received: 14, Open: 5, Published: 3, Rejected: 3, FiledPublicly: 2, Median: 7 * time.Hour, Answered: 12, InTime: 11, Due: 12,
+			Verdicts: []desk.FigureCount{{Words: "not a vulnerability", N: 3}, {Words: "please file publicly", N: 2}, {Words: "duplicate of another report", N: 1}}},
+		{Period: "2025", Received: 1, Open: 1}}}
 	single := desk.VaultView{Desk: atDesk(ui.NavVault), Fingerprint: digest, Slots: []desk.SlotRow{{ID: "1", Kind: "passphrase", Label: "Mira Okafor", Made: ago(90 * day), Last: true}}}
 
 	return []page{
@@ -261,6 +265,7 @@ func deskPages() []page {
 		{"desk-mail", desk.Mail(desk.MailView{Desk: atDesk(ui.NavOutbox), Mail: mail, Text: bytes, Cut: true})},
 		{"desk-members", desk.Members(members)}, {"desk-members-faults", desk.Members(memberFault)}, {"desk-log", desk.Log(log)}, {"desk-log-empty", desk.Log(desk.LogView{Desk: atDesk(ui.NavLog)})},
 		{"desk-health", desk.Health(health)}, {"desk-account", desk.Account(account)}, {"desk-policy", desk.Policy(checked)}, {"desk-policy-faults", desk.Policy(faulty)},
+		{"desk-figures", desk.Figures(figures)}, {"desk-figures-none", desk.Figures(desk.FiguresView{Desk: atDesk(ui.NavInbox), Quarters: true})},
 		{"desk-vault", desk.Vault(vault)}, {"desk-vault-one", desk.Vault(single)},
 		{"desk-not-found", desk.NotFound(desk.NotFoundView{Desk: atDesk("")})}, {"desk-error-409", desk.Error(desk.ErrorView{Desk: atDesk(""), Status: 409, Back: "/cases/42"})}, {"desk-error-500", desk.Error(desk.ErrorView{Desk: atDesk(""), Status: 500, RequestID: "7f3a-91bc"})},
 	}

@@ -13,6 +13,7 @@ import (
 func (d *Desk) inboxRoutes() {
 	d.page(pages.PathInbox, team, d.inbox)
 	d.page(pages.PathInbox+"/list", team, d.inboxList)
+	d.figureRoutes()
 }
 
 func (d *Desk) inbox(v *visit) error {

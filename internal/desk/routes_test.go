@@ -39,7 +39,7 @@ var expected = map[string]string{
 	"GET /invite/{token}": public, "POST /invite/{token}": public, "GET /enter/{token}": always,
 	"GET /unlock": always, "POST /unlock": always, "POST /lock": "a",
 
-	"GET /inbox": teamOf, "GET /inbox/list": teamOf,
+	"GET /inbox": teamOf, "GET /inbox/list": teamOf, "GET /figures": teamOf,
 	"GET /cases/{n}": teamOf, "GET /cases/{n}/fragment/conversation": teamOf,
 	"GET /cases/{n}/files/{file}": teamOf, "GET /cases/{n}/files/{file}/download": teamOf, "GET /cases/{n}/originals/{arrival}": teamOf,
 	"POST /cases/{n}/acknowledge": "tr", "POST /cases/{n}/affected": "tr", "POST /cases/{n}/assign": "t", "POST /cases/{n}/close": "tr",

@@ -18,6 +18,7 @@ const (
 	PathLock         = "/lock"     // POST
 	PathStepUp       = "/step-up"  // GET ?next=, POST code, next
 	PathInbox        = "/inbox"    // GET ?state= &owner= &channel= &level= &q= &after= &before=
+	PathFigures      = "/figures"  // GET ?by=quarter
 	PathReleases     = "/releases" // GET; POST title, case…: a new draft
 	PathDistributors = "/distributors"
 	PathOutbox       = "/outbox"

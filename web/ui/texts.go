@@ -23,6 +23,7 @@ type Texts struct {
 	Desk        DeskTexts
 	SignIn      SignInTexts
 	Inbox       InboxTexts
+	Figures     FiguresTexts
 	Case        CaseTexts
 	Release     ReleaseTexts
 	Notice      NoticeTexts
@@ -56,6 +57,7 @@ var English = Texts{
 	Desk:        englishDesk,
 	SignIn:      englishSignIn,
 	Inbox:       englishInbox,
+	Figures:     englishFigures,
 	Case:        englishCase,
 	Release:     englishRelease,
 	Notice:      englishNotice,

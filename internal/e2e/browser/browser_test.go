@@ -62,6 +62,7 @@ func gatePages(w *world.World) []page {
 func deskPages(w *world.World) []page {
 	list := []page{
 		{name: "desk-inbox", at: "/inbox"}, {name: "desk-inbox-all", at: "/inbox?state=all"}, {name: "desk-inbox-none", at: "/inbox?q=nothing-is-called-so"},
+		{name: "desk-figures", at: "/figures"}, {name: "desk-figures-quarters", at: "/figures?by=quarter"},
 		{name: "desk-releases", at: "/releases"}, {name: "desk-distributors", at: "/distributors"}, {name: "desk-distributor-new", at: "/distributors/new"},
 		{name: "desk-outbox", at: "/outbox"}, {name: "desk-health", at: "/health"}, {name: "desk-members", at: "/members"}, {name: "desk-log", at: "/log"},
 		{name: "desk-policy", at: "/policy"}, {name: "desk-vault", at: "/vault"}, {name: "desk-account", at: "/account"}, {name: "desk-step-up", at: "/step-up"},
