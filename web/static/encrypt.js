@@ -94,10 +94,15 @@ export async function seal({ pgp, key }, form, progress, signal) {
 		},
 	}, { highWaterMark: 0 });
 	const armored = await pgp.encrypt({ message: await pgp.createMessage({ binary: source }), encryptionKeys: key });
+	// Armor comes a line at a time; a Blob of a million lines would take seconds.
 	const out = [];
+	let lines = '';
 	for (const reader = armored.getReader(); ;) {
 		const { done, value } = await reader.read();
-		if (done) return new Blob(out);
-		out.push(value);
+		if (done) return new Blob([...out, lines]);
+		lines += value;
+		if (lines.length < pieceSize) continue;
+		out.push(new Blob([lines]));
+		lines = '';
 	}
 }

@@ -270,7 +270,7 @@ func (b *Tab) Submit(form string) int {
 	if Eval[bool](b, fmt.Sprintf(`(() => { const f = document.querySelector(%s); return Boolean(f && f.dataset.send !== undefined && f.noValidate) })()`, strconv.Quote(form))) {
 		Eval[bool](b, fmt.Sprintf(`(() => { performance.clearResourceTimings(); document.querySelector(%s).dataset.sent = "yes"; return true })()`, strconv.Quote(form)))
 		b.Click(button)
-		b.Wait("an answer", `!document.querySelector("form[data-sent]") || document.querySelector("main > .faults") || document.getElementById("send-stop").hidden && document.getElementById("send-status").textContent`)
+		b.Wait("an answer", `!document.querySelector("form[data-sent]") || document.querySelector("main > .faults") || !document.querySelector("form[data-sent] [type=submit]").hidden && document.getElementById("send-status").textContent`)
 		return Eval[int](b, `performance.getEntriesByType("resource").filter(e => e.initiatorType == "xmlhttprequest").at(-1)?.responseStatus ?? 0`)
 	}
 	return b.Go("press "+button, chromedp.Click(chromedp.CSS(button)))
