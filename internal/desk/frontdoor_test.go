@@ -64,7 +64,7 @@ func TestMergeSplitAndUndo(t *testing.T) {
 		t.Error("Bob's lane lacks his words, or has Ann's")
 	}
 	for name, box := range map[string]*vault.Mailbox{"Ann": annBox, "Bob": bobBox} {
-		rows, err := h.Gate.MailboxRead(t.Context(), disclosure.MailboxID(box.ID()))
+		rows, err := h.Gate.MailboxRead(t.Context(), disclosure.MailboxID(box.ID()), "")
 		h.must(err)
 		for _, row := range rows {
 			text, err := box.Open(disclosure.MailboxInfo(string(h.DB.Instance()), disclosure.MailboxID(box.ID()), row.ID, row.Kind), row.Sealed)
@@ -287,7 +287,7 @@ func TestD7PlannedDate(t *testing.T) {
 	c := r.Cases[0]
 	items := func() (n int) {
 		t.Helper()
-		rows, err := h.Gate.MailboxRead(t.Context(), c.Reporters[0].Mailbox)
+		rows, err := h.Gate.MailboxRead(t.Context(), c.Reporters[0].Mailbox, "")
 		h.must(err)
 		return len(rows)
 	}

@@ -107,6 +107,31 @@ func (c *Case) MailboxStatus(r Reporter, now time.Time) MailboxItem {
 		Credit: r.Credit.Wish, CreditText: r.Credit.Text, OwnKey: r.KeyPrint, Withdrawn: r.Withdrawn}
 }
 
+// OwnItem is an arrival as its sender finds it in the mailbox: digests and
+// wishes, none of its words. keyPrint is the fingerprint of a key that came along.
+func OwnItem(h ArrivalHeader, received time.Time, keyPrint string) MailboxItem {
+	it := MailboxItem{Kind: ItemOwn, At: received, Size: h.Size, SHA256: h.SHA256}
+	for _, a := range h.Answers {
+		switch a.Ask {
+		case AnswerCredit:
+			it.Credit, it.CreditText = h.Credit, h.CreditText
+		case AnswerKey:
+			it.OwnKey = keyPrint
+		case AnswerWithdraw:
+			it.Withdrawn = received
+		default:
+			continue
+		}
+		it.Asked = append(it.Asked, a.Ask)
+	}
+	for _, p := range h.Parts {
+		if p.Kind == PartFile {
+			it.Files = append(it.Files, MailboxFile{Name: CleanLabel(p.Name), Size: p.Size, SHA256: p.SHA256})
+		}
+	}
+	return it
+}
+
 // MailboxItemKind is what lies in a mailbox.
 type MailboxItemKind string
 
@@ -115,6 +140,7 @@ const (
 	ItemReply   MailboxItemKind = "reply"   // from the team
 	ItemReceipt MailboxItemKind = "receipt" // signed by the team key
 	ItemOwn     MailboxItemKind = "own"     // the owner's own message, by time, size and digest
+	ItemFile    MailboxItemKind = "file"    // bytes of a reply's file, and nothing else; read on demand
 )
 
 // MailboxItem is the plaintext of one item, as JSON. Only whoever holds the
@@ -129,24 +155,33 @@ type MailboxItem struct {
 	SHA256  string          `json:"sha256,omitempty"`
 	Files   []MailboxFile   `json:"files,omitempty"`
 
-	// What we have of the owner's wishes, in a status.
+	// Asked is what the owner's own message asked for beside its words:
+	// AnswerCredit, AnswerKey, AnswerWithdraw.
+	Asked []string `json:"asked,omitempty"`
+
+	// The owner's wishes: in a status what we have, in an own message what it asked.
 	Credit     CreditWish `json:"credit,omitempty"`
 	CreditText string     `json:"credit_text,omitempty"`
 	OwnKey     string     `json:"own_key,omitempty"` // fingerprint
 	Withdrawn  time.Time  `json:"withdrawn,omitzero"`
 
+	// Encrypted: Text is an armored OpenPGP message to the owner's key, and so is
+	// each of the files.
+	Encrypted bool `json:"encrypted,omitempty"`
+
 	// ID is the item's own, filled by whoever reads the mailbox.
-	ID string `json:"-"`
+	ID string `json:"id,omitempty"`
 }
 
-// MailboxFile is a file that travels with a reply.
+// MailboxFile is a file that travels with a reply; of the owner's own files
+// only size and digest are kept where the owner reads.
 type MailboxFile struct {
-	Name  string `json:"name"`
-	Type  string `json:"type,omitempty"`
-	Bytes []byte `json:"bytes,omitempty"` // of a reply; of the owner's own files only size and digest
-
-	Size   int64  `json:"size,omitempty"`
+	Name   string `json:"name"`
+	Type   string `json:"type,omitempty"`
+	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256,omitempty"` // hex
+	Item   string `json:"item,omitempty"`   // where its bytes lie, of kind ItemFile
+	Bytes  []byte `json:"bytes,omitempty"`  // inside a reply of an earlier version of the program
 }
 
 // MailboxInfo names one item for vault.SealToMailbox and vault.Mailbox.Open:

@@ -40,31 +40,10 @@ type FileJSON struct {
 // once where more than one thing is wrong. Beside a *Refusal the report holds
 // what could be read; it is nil when the whole is no JSON object.
 func ParseReportJSON(b []byte) (*ReportJSON, error) {
-	if !utf8.Valid(b) {
-		return nil, Refuse("", "The JSON is not valid UTF-8.")
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	var members map[string]json.RawMessage
-	if err := d.Decode(&members); err != nil || members == nil {
-		return nil, Refuse("", "This is not one JSON object.")
-	}
-	if d.More() {
-		return nil, Refuse("", "There is something behind the JSON object.")
-	}
-	var faults *Refusal
 	var r ReportJSON
-	known := r.members()
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		field, ok := known[name]
-		if !ok {
-			faults = faults.Add("", fmt.Sprintf("There is no member %.60q; the names are in the description of the API.", name))
-			continue
-		}
-		member := json.NewDecoder(bytes.NewReader(members[name]))
-		member.DisallowUnknownFields()
-		if member.Decode(field.to) != nil {
-			faults = faults.Add(name, field.want)
-		}
+	faults, err := readMembers(b, r.members())
+	if err != nil {
+		return nil, err
 	}
 	if strings.TrimSpace(r.Description) == "" {
 		faults = faults.Add("description", "Describe what you found; one sentence is enough.")
@@ -89,6 +68,37 @@ type member struct {
 	want string
 }
 
+const filesWant = `This has to be an array of objects with "name", "data" in base64, and maybe "type".`
+
+// readMembers fills what is known, and gathers what is wrong. Its error is that
+// of a whole that is no JSON object.
+func readMembers(b []byte, known map[string]member) (faults *Refusal, err error) {
+	if !utf8.Valid(b) {
+		return nil, Refuse("", "The JSON is not valid UTF-8.")
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	var members map[string]json.RawMessage
+	if err := d.Decode(&members); err != nil || members == nil {
+		return nil, Refuse("", "This is not one JSON object.")
+	}
+	if d.More() {
+		return nil, Refuse("", "There is something behind the JSON object.")
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		field, ok := known[name]
+		if !ok {
+			faults = faults.Add("", fmt.Sprintf("There is no member %.60q; the names are in the description of the API.", name))
+			continue
+		}
+		member := json.NewDecoder(bytes.NewReader(members[name]))
+		member.DisallowUnknownFields()
+		if member.Decode(field.to) != nil {
+			faults = faults.Add(name, field.want)
+		}
+	}
+	return faults, nil
+}
+
 // members names what a report may hold, and where it goes.
 func (r *ReportJSON) members() map[string]member {
 	const text = "This has to be a string."
@@ -97,7 +107,7 @@ func (r *ReportJSON) members() map[string]member {
 		"impact": {&r.Impact, text}, "name": {&r.Name, text}, "address": {&r.Address, text}, "language": {&r.Language, text},
 		"key": {&r.Key, text}, "credit": {&r.Credit, text}, "credit_text": {&r.CreditText, text},
 		"answers": {&r.Answers, "This has to be an object of strings."},
-		"files":   {&r.Files, `This has to be an array of objects with "name", "data" in base64, and maybe "type".`},
+		"files":   {&r.Files, filesWant},
 	}
 }
 

@@ -15,13 +15,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"postern/internal/disclosure"
 	"postern/internal/pgp"
 	"postern/internal/postgres/gatedb"
 	"postern/internal/server"
-	"postern/internal/vault"
 )
 
 // problemDoc is an RFC 9457 problem document. Type is a path below our own
@@ -344,123 +342,6 @@ func (in *intake) judgeJSON(b []byte) error {
 	in.header.Language, in.header.Key, in.header.ToKey = oneLine(report.Language, 35), cert, j.toKey
 	in.header.Credit, in.header.CreditText = report.Credit, oneLine(report.CreditText, 500)
 	return nil
-}
-
-// apiMailbox reads a mailbox, or adds to it; the code stands in the body.
-func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
-	s, err := g.current()
-	if err != nil {
-		return err
-	}
-	if paceOf(r.Context()) == paceOver {
-		return errTooMany
-	}
-	key, err := idempotencyKey(r)
-	if err != nil {
-		return err
-	}
-	var in *intake
-	if large(r) {
-		if in, err = g.begin(r.Context(), s, disclosure.ArrivalMessage, disclosure.ByMailbox); err != nil {
-			return err
-		}
-		defer in.close()
-	}
-	ask, err := readMailboxJSON(r)
-	if err != nil {
-		return err
-	}
-	code, err := vault.ParseCode(ask.Code)
-	if err != nil {
-		return disclosure.Refuse("code", s.codeFault(err).Text)
-	}
-	box := code.Mailbox(s.instance)
-	out := struct {
-		Added *apiAdded                `json:"added,omitempty"`
-		Items []disclosure.MailboxItem `json:"items"`
-		Found bool                     `json:"found"`
-		Note  string                   `json:"note,omitempty"`
-	}{Items: []disclosure.MailboxItem{}}
-	if strings.TrimSpace(ask.Text) != "" {
-		a, err := s.apiAddition(ask.Text)
-		if err != nil {
-			return err
-		}
-		added, err := g.addMessage(r.Context(), s, box, key, a, in)
-		if err != nil {
-			return err
-		}
-		if a.secret {
-			return problem("private-key", http.StatusUnprocessableEntity, "This holds a private key", s.says().SecretHow)
-		}
-		out.Added = &apiAdded{added.SHA256, added.Received}
-	}
-	items, err := g.items(r.Context(), s, box, true)
-	if err != nil && out.Added == nil {
-		return err
-	}
-	out.Found = len(items) > 0
-	switch {
-	case err != nil:
-		out.Note = "What you sent is stored. The mailbox could not be read just now; ask again."
-	case !out.Found:
-		out.Note = "Nothing has been read yet, or there is no such code."
-	}
-	out.Items = append(out.Items, items...)
-	b, err := json.Marshal(out)
-	if err != nil {
-		return fmt.Errorf("write the mailbox: %w", err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(b, '\n'))
-	return nil
-}
-
-// mailboxAsk is the body of POST /api/v1/mailbox.
-type mailboxAsk struct {
-	Code string `json:"code"`
-	Text string `json:"text,omitempty"`
-}
-
-func readMailboxJSON(r *http.Request) (ask mailboxAsk, err error) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return ask, problem("media-type", http.StatusUnsupportedMediaType, "This media type is not taken", "Send application/json.")
-	}
-	b, err := io.ReadAll(io.LimitReader(r.Body, maxRaw+1))
-	if err != nil {
-		return ask, broken(err)
-	}
-	if len(b) > maxRaw {
-		return ask, errTooLarge
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if d.Decode(&ask) != nil || d.More() || !utf8.Valid(b) {
-		return ask, disclosure.Refuse("", `Send {"code": "…"} to read, with "text" to add; nothing else.`)
-	}
-	if len(ask.Text) > maxField {
-		return ask, errTooLarge
-	}
-	return ask, nil
-}
-
-// apiAddition judges a text as the report's is judged.
-func (s *set) apiAddition(text string) (addition, error) {
-	j := s.judge([]byte(text))
-	switch {
-	case j.secret:
-		return addition{text: text, secret: true}, nil
-	case j.fault != "":
-		return addition{}, problem(faultKind([]byte(text)), http.StatusUnprocessableEntity, "This cannot be read by us", j.fault)
-	case j.kind == disclosure.PartOpenPGP:
-		return addition{text: text, kind: j.kind, toKey: j.toKey}, nil
-	}
-	return addition{text: normalize(text)}, nil
-}
-
-type apiAdded struct {
-	SHA256   string    `json:"sha256"`
-	Received time.Time `json:"received_at"`
 }
 
 func hexSum(b []byte) string {

@@ -189,7 +189,7 @@ func TestProblems(t *testing.T) {
 		{"mailbox bad code", messages, "application/json", `{"code":"one two"}`, nil, 422, "invalid"},
 		{"mailbox unknown member", messages, "application/json", `{"code":"x","x":1}`, nil, 422, "invalid"},
 		{"mailbox bad key", messages, "application/json", `{"code":"x"}`, []string{"Idempotency-Key", "short"}, 400, "bad-key"},
-		{"mailbox too large", messages, "application/json", `{"code":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, "too-large"},
+		{"mailbox too large", messages, "application/json", `{"code":"` + someCode() + `","text":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, "too-large"},
 	} {
 		a := w.post(c.path, c.kind, c.body, c.header...)
 		if p := a.problem(t); a.status != c.status || p.Type != "/problems/"+c.problem {

@@ -3,6 +3,7 @@ package gate
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"io"
 	"maps"
@@ -10,8 +11,8 @@ import (
 	"mime/multipart"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"postern/internal/disclosure"
 	"postern/internal/server"
@@ -219,15 +220,19 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 	v := public.MailboxView{Gate: g.frame(ui.NavMailbox), Code: strings.Join(code.Words(), " "), Idempotency: newKey(),
 		MaxBytes: s.policy().Intake.MaxBytes, Key: s.key(g.c.Now()), Browser: ui.HasVendor() && s.cert != nil}
 	status := g.act(r.Context(), s, box, q, failed, &v)
+	if q.values[public.FieldDo] == public.DoFile && failed == nil {
+		n, err := strconv.Atoi(q.values[public.FieldFile])
+		if err != nil {
+			return disclosure.ErrNotFound
+		}
+		return g.sendFile(w, r, s, box, q.values[public.FieldItem], n)
+	}
 	var items []disclosure.MailboxItem
 	if !errors.Is(failed, errTooMany) {
-		items, err = g.items(r.Context(), s, box, q.values[public.FieldDo] == public.DoFile)
+		items, err = g.items(r.Context(), s, box)
 	}
 	if err != nil && v.Added == nil && v.Done == "" && !v.NotStored {
 		return err
-	}
-	if q.values[public.FieldDo] == public.DoFile && err == nil && failed == nil {
-		return sendFile(w, q, items)
 	}
 	fill(&v, items)
 	return server.Render(w, r, status, public.Mailbox(v))
@@ -326,6 +331,17 @@ type addition struct {
 	answers []disclosure.Answer
 }
 
+// digest is of what was written, hex; empty when nothing was.
+func (a *addition) digest() string {
+	switch {
+	case a.armored != nil:
+		return a.armored.SHA256
+	case a.text != "":
+		return hexSum([]byte(a.text))
+	}
+	return ""
+}
+
 func (a *addition) size() int64 {
 	if a.armored != nil {
 		return a.armored.Size
@@ -403,44 +419,16 @@ func (g *Gate) addMessage(ctx context.Context, s *set, box *vault.Mailbox, key s
 	if kind == "" {
 		kind = disclosure.PartText
 	}
-	sum := hexSum([]byte(a.text))
-	if a.armored != nil {
-		sum, in.header.ClientEncrypted = a.armored.SHA256, true
+	sum := a.digest()
+	if sum == "" && in.body.size > 0 { // files alone
+		all := in.body.digest()
+		sum = hex.EncodeToString(all[:])
 	}
+	in.header.ClientEncrypted = a.armored != nil
 	if a.text != "" {
 		if _, err := in.add(kind, "", "", strings.NewReader(a.text)); err != nil {
 			return receipt{}, err
 		}
 	}
 	return in.store(ctx, key, box, sum)
-}
-
-// items opens what lies in the mailbox, a few mailboxes at a time; the bytes of
-// files only if they are asked for. What does not open is left out: it was not
-// sealed to this code.
-func (g *Gate) items(ctx context.Context, s *set, box *vault.Mailbox, whole bool) ([]disclosure.MailboxItem, error) {
-	t := time.NewTimer(lookWait)
-	defer t.Stop()
-	if err := takeOne(ctx, g.looks, t.C, errBusy); err != nil {
-		return nil, err
-	}
-	defer func() { <-g.looks }()
-	id := disclosure.MailboxID(box.ID())
-	rows, err := g.c.DB.MailboxRead(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	var items []disclosure.MailboxItem
-	for _, row := range rows {
-		b, err := box.Open(disclosure.MailboxInfo(string(s.instance), id, row.ID, row.Kind), row.Sealed)
-		if err != nil {
-			continue
-		}
-		it, err := readItem(b, whole)
-		if err == nil {
-			it.ID = row.ID
-			items = append(items, it)
-		}
-	}
-	return items, nil
 }

@@ -178,8 +178,15 @@ func TestD7MailboxThread(t *testing.T) {
 		case disclosure.ItemStatus:
 			status = &out.Items[i]
 		case disclosure.ItemReply:
-			if reply++; len(it.Files) != 1 || string(it.Files[0].Bytes) != "diff <b>\n" {
+			if reply++; len(it.Files) != 1 || it.Files[0].Bytes != nil || it.Files[0].SHA256 != hexDigest("diff <b>\n") {
 				t.Errorf("the API's reply has files %v", it.Files)
+			}
+			ask := `","item":"` + it.ID + `","file":0}`
+			if a := w.post("/api/v1/mailbox", "application/json", `{"code":"`+code+ask); a.status != 200 || a.body != "diff <b>\n" {
+				t.Errorf("the file by the API: %d %q", a.status, a.body)
+			}
+			if a := w.post("/api/v1/mailbox", "application/json", `{"code":"`+other+ask); a.status != 404 {
+				t.Errorf("the file by the API and another code: %d, want 404", a.status)
 			}
 		}
 	}

@@ -2,14 +2,11 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"strings"
 	"testing"
 	"time"
-
-	"postern/internal/disclosure"
 )
 
 // TestPlaces: one address cannot take everybody's places, and a place comes back.
@@ -79,26 +76,6 @@ func TestMeter(t *testing.T) {
 		_, err := m.Read(make([]byte, 1<<20))
 		if !errors.Is(err, c.want) || counted != int64(c.size) {
 			t.Errorf("%s: Read = %v with %d counted, want %v and %d", name, err, counted, c.want, c.size)
-		}
-	}
-}
-
-// TestReadItem: without the bytes the same is known of a file.
-func TestReadItem(t *testing.T) {
-	for _, data := range []string{"", "a", "ab", "abc", strings.Repeat("\xff\xfe", 999)} {
-		it := disclosure.MailboxItem{Kind: disclosure.ItemReply, Text: "x", At: time.Unix(1, 0).UTC(),
-			Files: []disclosure.MailboxFile{{Name: "f", Type: "text/plain", Bytes: []byte(data), Size: int64(len(data)), SHA256: "aa"}}}
-		b, err := json.Marshal(it)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b = []byte(strings.Replace(string(b), `"size"`, `"none"`, 1)) // items of older days have no size
-		got, err := readItem(b, false)
-		if err != nil || got.Kind != it.Kind || got.Text != it.Text || len(got.Files) != 1 {
-			t.Fatalf("readItem = %+v, %v", got, err)
-		}
-		if f := got.Files[0]; f.Bytes != nil || f.Size != int64(len(data)) || f.Name != "f" || f.SHA256 != "aa" {
-			t.Errorf("the file of %d bytes is read as %+v", len(data), f)
 		}
 	}
 }

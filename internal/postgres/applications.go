@@ -227,7 +227,7 @@ func (t *tx) storeApplication(ctx context.Context, a *Arrival, o Opened) error {
 	if err != nil {
 		return err
 	}
-	if err := t.noteInMailbox(ctx, a, x.Applicant.Mailbox, o.Receipt); err != nil {
+	if err := t.noteInMailbox(ctx, a, x.Applicant.Mailbox, o); err != nil {
 		return err
 	}
 	return t.closeArrival(ctx, a, owner{Application: x.ID})
@@ -268,13 +268,13 @@ func (t *tx) newApplication(ctx context.Context, a *Arrival, o *Opened) (*disclo
 }
 
 // noteInMailbox tells the owner of a mailbox that a message of theirs is here.
-func (t *tx) noteInMailbox(ctx context.Context, a *Arrival, box disclosure.MailboxID, receipt string) error {
+func (t *tx) noteInMailbox(ctx context.Context, a *Arrival, box disclosure.MailboxID, o Opened) error {
 	if box == "" {
 		return nil
 	}
-	items := []disclosure.MailboxItem{{Kind: disclosure.ItemOwn, At: a.Received, Size: a.Header.Size, SHA256: a.Header.SHA256, Files: ownFiles(a)}}
-	if receipt != "" {
-		items = append(items, disclosure.MailboxItem{Kind: disclosure.ItemReceipt, At: t.now, Text: receipt})
+	items := []disclosure.MailboxItem{disclosure.OwnItem(a.Header, a.Received, o.KeyPrint)}
+	if o.Receipt != "" {
+		items = append(items, disclosure.MailboxItem{Kind: disclosure.ItemReceipt, At: t.now, Text: o.Receipt})
 	}
 	for _, item := range items {
 		err := t.postItem(ctx, box, item)

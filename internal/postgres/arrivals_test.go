@@ -29,7 +29,7 @@ var work = disclosure.System("work")
 func mailbox(t *testing.T, w *postgrestest.World, code vault.Code) []disclosure.MailboxItem {
 	t.Helper()
 	box := code.Mailbox(w.DB.Instance())
-	items, err := w.Gate.MailboxRead(ctx, disclosure.MailboxID(box.ID()))
+	items, err := w.Gate.MailboxRead(ctx, disclosure.MailboxID(box.ID()), "")
 	if err != nil {
 		t.Fatalf("read the mailbox: %v", err)
 	}
@@ -46,6 +46,21 @@ func mailbox(t *testing.T, w *postgrestest.World, code vault.Code) []disclosure.
 		list = append(list, item)
 	}
 	return list
+}
+
+// fileBytes opens one file of a reply, through the gate.
+func fileBytes(t *testing.T, w *postgrestest.World, code vault.Code, item string) string {
+	t.Helper()
+	box := code.Mailbox(w.DB.Instance())
+	rows, err := w.Gate.MailboxRead(ctx, disclosure.MailboxID(box.ID()), item)
+	if err != nil || len(rows) != 1 || rows[0].Kind != disclosure.ItemFile {
+		t.Fatalf("read file %s of the mailbox: %d rows, %v", item, len(rows), err)
+	}
+	b, err := box.Open(disclosure.MailboxInfo(string(w.DB.Instance()), disclosure.MailboxID(box.ID()), item, disclosure.ItemFile), rows[0].Sealed)
+	if err != nil {
+		t.Fatalf("open file %s: %v", item, err)
+	}
+	return string(b)
 }
 
 func TestReportBecomesACase(t *testing.T) {

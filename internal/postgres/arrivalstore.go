@@ -73,21 +73,10 @@ func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	if err != nil {
 		return err
 	}
-	if err := t.noteInMailbox(ctx, a, a.From.Mailbox, o.Receipt); err != nil {
+	if err := t.noteInMailbox(ctx, a, a.From.Mailbox, o); err != nil {
 		return err
 	}
 	return t.closeArrival(ctx, a, owner{Case: c.ID})
-}
-
-// ownFiles names what was uploaded beside a message; the bytes stay with us.
-func ownFiles(a *Arrival) []disclosure.MailboxFile {
-	var list []disclosure.MailboxFile
-	for _, p := range a.Header.Parts {
-		if p.Kind == disclosure.PartFile {
-			list = append(list, disclosure.MailboxFile{Name: disclosure.CleanLabel(p.Name), Size: p.Size, SHA256: p.SHA256})
-		}
-	}
-	return list
 }
 
 // completed fills what the callback left to the header.

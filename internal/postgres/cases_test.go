@@ -375,7 +375,7 @@ func TestReplies(t *testing.T) {
 		t.Fatalf("%d items more, want one", len(items)-before)
 	}
 	last := items[len(items)-1]
-	if last.Kind != disclosure.ItemReply || last.Text != "Thank you." || len(last.Files) != 1 || string(last.Files[0].Bytes) != "--- a\n+++ b\n" {
+	if last.Kind != disclosure.ItemReply || last.Text != "Thank you." || len(last.Files) != 1 || fileBytes(t, w, code, last.Files[0].Item) != "--- a\n+++ b\n" {
 		t.Errorf("the reply is %+v", last)
 	}
 	if err := w.DB.TakeBack(ctx, w.Tri, draft.ID); !isRefusal(err, "") {

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -478,23 +480,40 @@ func (t *tx) loadEvents(ctx context.Context, of owner, key vault.Key) ([]disclos
 // postItem seals an item to a mailbox and puts it there; ErrNotFound when
 // there is no such mailbox.
 func (t *tx) postItem(ctx context.Context, box disclosure.MailboxID, item disclosure.MailboxItem) error {
-	var public []byte
-	if err := t.QueryRow(ctx, `SELECT public FROM mailbox WHERE id = $1`, box).Scan(&public); err != nil {
-		return fmt.Errorf("read a mailbox's key: %w", notFound(err))
+	// Bytes of files lie beside it, as items of their own.
+	for i := range item.Files {
+		f := &item.Files[i]
+		if f.Bytes == nil {
+			continue
+		}
+		sum := sha256.Sum256(f.Bytes)
+		id, err := t.postBytes(ctx, box, disclosure.ItemFile, item.At, f.Bytes)
+		if err != nil {
+			return err
+		}
+		f.Item, f.Size, f.SHA256, f.Bytes = id, int64(len(f.Bytes)), hex.EncodeToString(sum[:]), nil
 	}
 	b, err := json.Marshal(item)
 	if err != nil {
 		return fmt.Errorf("write a mailbox item: %w", err)
 	}
-	id := disclosure.NewID()
-	sealed, err := vault.SealToMailbox(public, disclosure.MailboxInfo(string(t.db.instance), box, id, item.Kind), b)
-	if err != nil {
-		return err
+	_, err = t.postBytes(ctx, box, item.Kind, item.At, b)
+	return err
+}
+
+func (t *tx) postBytes(ctx context.Context, box disclosure.MailboxID, kind disclosure.MailboxItemKind, at time.Time, b []byte) (id string, err error) {
+	var public []byte
+	if err := t.QueryRow(ctx, `SELECT public FROM mailbox WHERE id = $1`, box).Scan(&public); err != nil {
+		return "", fmt.Errorf("read a mailbox's key: %w", notFound(err))
 	}
-	_, err = t.Exec(ctx, `INSERT INTO mailbox_item (id, mailbox, kind, at, sealed) VALUES ($1, $2, $3, $4, $5)`,
-		id, box, item.Kind, item.At, sealed)
+	id = disclosure.NewID()
+	sealed, err := vault.SealToMailbox(public, disclosure.MailboxInfo(string(t.db.instance), box, id, kind), b)
 	if err != nil {
-		return fmt.Errorf("put an item into a mailbox: %w", err)
+		return "", err
 	}
-	return nil
+	_, err = t.Exec(ctx, `INSERT INTO mailbox_item (id, mailbox, kind, at, sealed) VALUES ($1, $2, $3, $4, $5)`, id, box, kind, at, sealed)
+	if err != nil {
+		return "", fmt.Errorf("put an item into a mailbox: %w", err)
+	}
+	return id, nil
 }

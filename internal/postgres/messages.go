@@ -353,6 +353,9 @@ type Outbound struct {
 	Files       []disclosure.File
 	// OpenFile writes a file's bytes; good only until send returns.
 	OpenFile func(id disclosure.FileID, w io.Writer) error
+	// Post, where it is set, takes the reply into the reporter's mailbox instead:
+	// send encrypts it to Key, and mails nothing. how is a line of history.
+	Post func(item disclosure.MailboxItem, how string) error
 }
 
 // Format keeps the text out of fmt's output.
@@ -449,7 +452,7 @@ func (t *tx) sendReply(ctx context.Context, c correspondence, m storedMessage, s
 		return t.settle(ctx, c, m, disclosure.MessageFailed, "the reporter is no longer in the case")
 	}
 	var err error
-	if r.Mailbox != "" {
+	if r.Mailbox != "" && len(r.Key) == 0 {
 		err = t.replyToMailbox(ctx, c, r, m)
 	} else {
 		err = t.replyByMail(ctx, c, r, m, send)
@@ -521,7 +524,20 @@ func (t *tx) replyByMail(ctx context.Context, c correspondence, r *disclosure.Re
 		Token: token, MessageID: string(m.ID), InReplyTo: last, Files: filesOf(c.files, m.Files),
 		OpenFile: func(id disclosure.FileID, w io.Writer) error { return t.readFile(ctx, c.id(), id, w) },
 	}
-	if err := send(ctx, o); err != nil {
+	var posting error
+	if r.Mailbox != "" {
+		o.To, o.Token, o.InReplyTo = "", "", ""
+		o.Post = func(item disclosure.MailboxItem, how string) error {
+			item.Kind, item.At = disclosure.ItemReply, t.now
+			if posting = t.postItem(ctx, r.Mailbox, item); posting == nil && how != "" {
+				posting = t.recordAbout(ctx, c.owner, disclosure.EventSent, how)
+			}
+			return posting
+		}
+	}
+	if err := send(ctx, o); posting != nil {
+		return posting
+	} else if err != nil {
 		return fmt.Errorf("%w: %w", errSend, err)
 	}
 	return nil

@@ -2,14 +2,17 @@ package work
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"strings"
+	"time"
 	"unicode/utf8"
 
+	"postern/internal/disclosure"
 	"postern/internal/mail"
 	"postern/internal/pgp"
 	"postern/internal/postgres"
@@ -50,11 +53,14 @@ func (w *Work) mailReply(ctx context.Context, o postgres.Outbound) (err error) {
 			err = fmt.Errorf("writing the reply failed inside: %s", panicText(r))
 		}
 	}()
-	policy, from, err := w.sender(ctx)
+	_, signer, err := w.keys.get(ctx)
 	if err != nil {
 		return err
 	}
-	_, signer, err := w.keys.get(ctx)
+	if o.Post != nil {
+		return w.postReply(o, signer)
+	}
+	policy, from, err := w.sender(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,24 +111,74 @@ func (w *Work) mailReply(ctx context.Context, o postgres.Outbound) (err error) {
 	return fmt.Errorf("the mail server did not take it: %s", out.Text)
 }
 
+// postReply puts a reply into the mailbox of a reporter who gave a key: text
+// and files are messages encrypted to it, inside what the mailbox seals anyway.
+// A key that ran out is no reason to leave them without an answer, since the
+// mailbox keeps it from everybody else; the case's history says so.
+func (w *Work) postReply(o postgres.Outbound, signer *pgp.Secret) error {
+	files, err := attachments(o)
+	if err != nil {
+		return fmt.Errorf("%w: %w", postgres.ErrSendFailed, err)
+	}
+	item := disclosure.MailboxItem{Text: o.Message.Text}
+	now := w.c.DB.Now()
+	to, why := usable(o.Key, now)
+	for _, f := range files {
+		item.Files = append(item.Files, disclosure.MailboxFile{Name: f.Name, Bytes: append([]byte{}, f.Bytes...)})
+	}
+	if why != nil {
+		return o.Post(item, "Sealed to the reporter's mailbox alone: "+why.Error())
+	}
+	encrypt := func(b []byte) ([]byte, error) {
+		var out bytes.Buffer
+		err := encryptTo(to, signer, now)(b, &out)
+		return out.Bytes(), err
+	}
+	text, err := encrypt([]byte(item.Text))
+	if err != nil {
+		return fmt.Errorf("%w: encrypt to the reporter's key: %w", postgres.ErrSendFailed, err)
+	}
+	item.Text, item.Encrypted = string(text), true
+	for i := range item.Files {
+		f := &item.Files[i]
+		if f.Bytes, err = encrypt(f.Bytes); err != nil {
+			return fmt.Errorf("%w: encrypt a file to the reporter's key: %w", postgres.ErrSendFailed, err)
+		}
+		f.Name, f.Type = f.Name+".asc", "application/pgp-encrypted"
+	}
+	return o.Post(item, "")
+}
+
+// usable are the certificates among key that can be encrypted to now, or why
+// none can.
+func usable(key []byte, now time.Time) ([]*pgp.Certificate, error) {
+	all, err := pgp.ParseCertificates(key)
+	if err != nil {
+		return nil, fmt.Errorf("read the reporter's key: %w", err)
+	}
+	var good []*pgp.Certificate
+	for _, c := range all {
+		if wrong := c.CanEncrypt(now); wrong != nil {
+			err = wrong
+			continue
+		}
+		good = append(good, c)
+	}
+	if len(good) == 0 {
+		return nil, cmp.Or(err, errClear)
+	}
+	return good, nil
+}
+
 func replyWriter(o postgres.Outbound, outer mail.Outer, subject string, files []mail.Part, signer *pgp.Secret, w *Work) (func(io.Writer) error, error) {
 	now := outer.Date
 	if len(o.Key) > 0 {
-		to, err := pgp.ParseCertificates(o.Key)
+		to, err := usable(o.Key, now)
 		if err != nil {
-			return nil, fmt.Errorf("read the reporter's key: %w", err)
-		}
-		usable := to[:0:0]
-		for _, c := range to {
-			if c.CanEncrypt(now) == nil {
-				usable = append(usable, c)
-			}
-		}
-		if len(usable) == 0 {
-			return nil, errClear // one who gave a key is never written to in clear
+			return nil, err // one who gave a key is never written to in clear
 		}
 		return func(w io.Writer) error {
-			return mail.WriteEncryptedText(w, outer, subject, o.Message.Text, files, encryptTo(usable, signer, now))
+			return mail.WriteEncryptedText(w, outer, subject, o.Message.Text, files, encryptTo(to, signer, now))
 		}, nil
 	}
 	if !o.Clear {

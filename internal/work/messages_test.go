@@ -119,7 +119,7 @@ func TestMailboxReply(t *testing.T) {
 	if got := h.state(id, m); got != disclosure.MessageOut {
 		t.Fatalf("the reply is %s, want out", got)
 	}
-	items, err := h.Gate.MailboxRead(t.Context(), disclosure.MailboxID(code.Mailbox(h.DB.Instance()).ID()))
+	items, err := h.Gate.MailboxRead(t.Context(), disclosure.MailboxID(code.Mailbox(h.DB.Instance()).ID()), "")
 	h.must(err)
 	replies := 0
 	for _, i := range items {

@@ -146,12 +146,14 @@ type MailboxItem struct {
 	FileList []MailboxFile
 	Receipt  bool // of ours: a text the team's key signed
 
-	Ours   bool // from the team
-	At     time.Time
-	Text   string // of ours
-	Size   int64
-	Digest string // hex SHA-256
-	Files  int
+	Ours      bool // from the team
+	At        time.Time
+	Text      string // of ours
+	Encrypted bool   // Text is an armored message to the owner's key, and so are the files
+	Size      int64
+	Digest    string // hex SHA-256
+	Files     int
+	Asked     []string // of the owner's own: what it asked for, a sentence each
 }
 
 // MailboxForm is what was typed, for showing it again.

@@ -20,6 +20,10 @@ type MailboxTexts struct {
 	YoursText       string
 	YoursSize       string
 	YoursDigest     string
+	YoursCredit     string
+	YoursKey        string
+	YoursWithdraw   string
+	OursEncrypted   string
 	YoursNote       string
 	Add             string
 	AddText         string
@@ -145,6 +149,10 @@ var englishMailbox = MailboxTexts{
 	YoursText:       "%s · files: %d",
 	YoursSize:       "Size",
 	YoursDigest:     "SHA-256",
+	YoursCredit:     "You answered about credit: %s.",
+	YoursKey:        "You gave an OpenPGP key: %s",
+	YoursWithdraw:   "You withdrew the report.",
+	OursEncrypted:   "Encrypted to your OpenPGP key, and so are its files. Save it and open it with your own program, such as gpg --decrypt.",
 	YoursNote:       "We do not keep what you wrote where this page could read it. Compare the digest with your own copy.",
 	Add:             "Add to your report",
 	AddText:         "Your text",

@@ -170,10 +170,12 @@ type Item struct {
 	Sealed []byte
 }
 
-// MailboxRead returns what lies in a mailbox, oldest first. A mailbox that
-// does not exist and one nobody has opened yet are both empty.
-func (db *DB) MailboxRead(ctx context.Context, box disclosure.MailboxID) ([]Item, error) {
-	rows, err := db.pool.Query(ctx, `SELECT id, kind, at, sealed FROM mailbox_read($1)`, box)
+// MailboxRead returns what lies in a mailbox, oldest first, without the files
+// of replies; with item it is that one alone, which may be such a file. A
+// mailbox that does not exist and one nobody has opened yet are both empty, and
+// so is an item of another mailbox.
+func (db *DB) MailboxRead(ctx context.Context, box disclosure.MailboxID, item string) ([]Item, error) {
+	rows, err := db.pool.Query(ctx, `SELECT id, kind, at, sealed FROM mailbox_read($1, $2)`, box, item)
 	if err != nil {
 		return nil, fmt.Errorf("read a mailbox: %w", unavailable(err))
 	}

@@ -98,7 +98,7 @@ func TestUnavailable(t *testing.T) {
 	if !errors.Is(err, gatedb.ErrUnavailable) {
 		t.Errorf("InsertArrival without a server = %v; want ErrUnavailable", err)
 	}
-	if _, err := gone.MailboxRead(t.Context(), "x"); !errors.Is(err, gatedb.ErrUnavailable) {
+	if _, err := gone.MailboxRead(t.Context(), "x", ""); !errors.Is(err, gatedb.ErrUnavailable) {
 		t.Errorf("MailboxRead without a server = %v; want ErrUnavailable", err)
 	}
 }

@@ -136,7 +136,7 @@ func TestGateLoginElse(t *testing.T) {
 	_, gateURL := databases(t)
 	gate := connect(t, gateURL)
 	for _, sql := range []string{
-		`SELECT * FROM mailbox_read('nothing')`, `SELECT arrival_received('nothing')`,
+		`SELECT * FROM mailbox_read('nothing', '')`, `SELECT arrival_received('nothing')`,
 		`LISTEN postern_edition`, `SELECT 1`,
 		`NOTIFY postern_edition`, // cannot be taken from a login; it wakes gates for nothing, and carries nothing
 	} {
@@ -159,8 +159,8 @@ func TestGateLoginElse(t *testing.T) {
 		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postern_owner'`,
 		`SELECT * FROM pg_authid`, `SELECT * FROM pg_statistic`, `ALTER SYSTEM SET work_mem = '1GB'`, `CHECKPOINT`,
 		`SELECT pg_control_checkpoint FROM pg_read_server_files`, `DO $$ BEGIN PERFORM count(*) FROM cases; END $$`,
-		`DROP FUNCTION mailbox_read(text)`, `ALTER FUNCTION mailbox_read(text) SECURITY INVOKER`,
-		`CREATE OR REPLACE FUNCTION mailbox_read(box text) RETURNS TABLE (id text, kind text, at timestamptz, sealed bytea) LANGUAGE sql AS 'SELECT 1'`,
+		`DROP FUNCTION mailbox_read(text, text)`, `ALTER FUNCTION mailbox_read(text, text) SECURITY INVOKER`,
+		`CREATE OR REPLACE FUNCTION mailbox_read(box text, item text) RETURNS TABLE (id text, kind text, at timestamptz, sealed bytea) LANGUAGE sql AS 'SELECT 1'`,
 	} {
 		refused, err := tryAs(t, gate, sql)
 		var pg *pgconn.PgError
