@@ -225,18 +225,19 @@ func TestReceiptAtMostOnce(t *testing.T) {
 
 var inboxAll = postgres.InboxQuery{Tab: postgres.TabAll}
 
-func TestApplicationIsSeen(t *testing.T) {
+// TestApplicationIsNoCase: it is set aside, and its receipt says what it is for.
+func TestApplicationIsNoCase(t *testing.T) {
 	h := newHouse(t)
 	h.Arrive(t, mailed(plainMail("Re: =?utf-8?q?SECURITY_Notification_request?=", "We package Lantern.\n")))
 	h.once()
 	page, err := h.DB.Inbox(t.Context(), h.Ada, inboxAll)
 	h.must(err)
-	if len(page.Rows) != 1 {
-		t.Fatalf("%d cases, want the application among them", len(page.Rows))
-	}
-	c, err := h.DB.Case(t.Context(), h.Ada, page.Rows[0].ID)
+	open, _, err := h.DB.Applications(t.Context(), h.Ada, 10)
 	h.must(err)
-	if !strings.Contains(c.Attention, "asks to be told in advance") {
-		t.Errorf("its attention says %q, want that it is an application", c.Attention)
+	if len(page.Rows) != 0 || len(open) != 1 {
+		t.Fatalf("%d cases and %d applications, want one application", len(page.Rows), len(open))
+	}
+	if open[0].Title != "We package Lantern." {
+		t.Errorf("it is called %q, want its first line: the subject is everybody's", open[0].Title)
 	}
 }

@@ -218,27 +218,6 @@ func TestNothingAutomaticIsAnswered(t *testing.T) {
 	}
 }
 
-// TestD48ApplicationIsMarked: the subject decides, in any case and encoding;
-// where the policy tells nobody in advance it is an ordinary report.
-func TestD48ApplicationIsMarked(t *testing.T) {
-	subjects := []string{"Security notification request", "SECURITY NOTIFICATION REQUEST", "Re: security Notification Request", "Fwd: Re: Security notification request",
-		"=?utf-8?q?Security_notification_request?=", "=?utf-8?b?U2VjdXJpdHkgbm90aWZpY2F0aW9uIHJlcXVlc3Q=?="}
-	const asksAhead = "asks to be told in advance"
-	w := newTeam(t, world.Config{})
-	for _, s := range subjects {
-		if f := w.post("vendor@harbor.example", plain("vendor@harbor.example", s, "We package Lantern.\n")); f.c == nil || !strings.Contains(f.c.Attention, asksAhead) {
-			t.Errorf("%q: case %+v; want one that says what it asks for", s, f.c)
-		}
-	}
-	if f := w.post("vendor@harbor.example", plain("vendor@harbor.example", "A security notification request can be forged", "Look.\n")); f.c == nil || strings.Contains(f.c.Attention, asksAhead) {
-		t.Error("a report that begins with other words was taken for an application")
-	}
-	without := newTeam(t, world.Config{Policy: smallPolicy})
-	if f := without.post("vendor@harbor.example", plain("vendor@harbor.example", subjects[0], "We package Lantern.\n")); f.c == nil || strings.Contains(f.c.Attention, asksAhead) {
-		t.Error("a policy without private notice marked the mail")
-	}
-}
-
 const smallPolicy = `id = "small-1"
 [project]
 name = "Lantern"
