@@ -86,7 +86,7 @@ func (s *slowly) Read(p []byte) (int, error) {
 func TestOneAddressLeavesRoom(t *testing.T) {
 	w := newWorld(t, limits(gate.Limits{Reports: 100, Lookups: 100, Uploads: 1, Each: 1}))
 	done := make(chan struct{})
-	body := &slowly{begun: make(chan struct{}), wait: done, first: strings.NewReader(strings.Repeat("x", 100))}
+	body := &slowly{begun: make(chan struct{}), wait: done, first: strings.NewReader(strings.Repeat("x", 100<<10))}
 	held := make(chan error, 1)
 	go func() {
 		resp, err := http.Post(w.server.URL+"/api/v1/reports", "text/plain", body)

@@ -56,15 +56,16 @@ type Limits struct {
 // Gate is the public's door. Start makes it read what is public, and go on
 // doing so.
 type Gate struct {
-	c       Config
-	server  *server.Server
-	set     atomic.Pointer[set]
-	uploads *places
-	mails   chan struct{} // mail has places of its own
-	looks   chan struct{} // one mailbox is opened in each
-	traffic *traffic
-	heavy   chan struct{} // one JSON body beyond heavyJSON is taken apart at a time
-	line    *line
+	c      Config
+	server *server.Server
+	set    atomic.Pointer[set]
+	// The beginnings of bodies, then the bodies that are longer, then mails
+	// have places of their own.
+	beginnings, uploads, mails *places
+	looks                      chan struct{} // one mailbox is opened in each
+	traffic                    *traffic
+	heavy                      chan struct{} // one JSON body beyond heavyJSON is taken apart at a time
+	line                       *line
 }
 
 // set is one edition with the keys that were current with it. It is swapped whole.
@@ -101,7 +102,7 @@ func New(c Config) *Gate {
 	if l.SlowWait == 0 {
 		l.SlowWait = 30 * time.Second
 	}
-	g := &Gate{c: c, uploads: newPlaces(l.Uploads, l.Each), mails: make(chan struct{}, l.Mails), looks: make(chan struct{}, l.Looks),
+	g := &Gate{c: c, beginnings: newPlaces(8*l.Uploads, 16*l.Each), uploads: newPlaces(l.Uploads, l.Each), mails: newPlaces(l.Mails, l.Mails), looks: make(chan struct{}, l.Looks),
 		traffic: newTraffic(l.Bytes, l.Window), heavy: make(chan struct{}, 1), line: newLine(l.SlowEvery, l.SlowWait)}
 	g.server = server.New(server.Config{
 		Name: "gate", BaseURL: c.URL, Proxies: c.Proxies, Log: c.Log,
@@ -134,12 +135,20 @@ func (g *Gate) routes() {
 	reports := s.Limit(g.c.Limits.Reports, g.c.Limits.Window, beyond)
 	lookups := s.Limit(g.c.Limits.Lookups, g.c.Limits.Window, beyond)
 
+	begun := s.Before(g.begun)
+	program := s.Before(func(w http.ResponseWriter, r *http.Request) (next *http.Request, err error) {
+		err = g.problems(func(w http.ResponseWriter, r *http.Request) (err error) {
+			next, err = g.begun(w, r)
+			return err
+		})(w, r)
+		return next, err
+	})
 	s.Page(public.PathReport, g.reportForm)
-	s.Form(public.PathReport, maxBody, handlers[public.PathReport], reports)
+	s.Form(public.PathReport, maxBody, handlers[public.PathReport], begun, reports)
 	s.Page(public.PathMailbox, g.mailboxForm)
-	s.Form(public.PathMailbox, maxBody, handlers[public.PathMailbox], lookups)
-	s.API(PathReports, maxBody, handlers[PathReports], reports)
-	s.API(PathMessages, maxBody, handlers[PathMessages], lookups)
+	s.Form(public.PathMailbox, maxBody, handlers[public.PathMailbox], begun, lookups)
+	s.API(PathReports, maxBody, handlers[PathReports], program, reports)
+	s.API(PathMessages, maxBody, handlers[PathMessages], program, lookups)
 	for _, path := range []string{PathReports, PathMessages} {
 		s.Page(path, g.problems(func(w http.ResponseWriter, _ *http.Request) error {
 			w.Header().Set("Allow", http.MethodPost)

@@ -30,39 +30,40 @@ type intake struct {
 	header  disclosure.ArrivalHeader
 	body    *body
 	max     int64 // bytes
-	release func()
+	place   *place
 }
 
 // begin takes a place among the uploads; close gives it back.
 func (g *Gate) begin(ctx context.Context, s *set, kind disclosure.ArrivalKind, channel disclosure.Channel) (*intake, error) {
 	address, _ := ctx.Value(addressKey{}).(string)
-	release, err := g.uploads.take(ctx, address)
+	m, _ := ctx.Value(meterKey{}).(*meter)
+	place, err := g.uploads.take(ctx, address, m)
 	if err != nil {
 		return nil, err
 	}
 	return &intake{g: g, set: s, kind: kind, channel: channel, body: newBody(g.c.Spool),
-		max: s.policy().Intake.MaxBytes, release: release}, nil
+		max: s.policy().Intake.MaxBytes, place: place}, nil
 }
 
 // beginMail takes a place among the mails, which no web request can take.
-func (g *Gate) beginMail(ctx context.Context, s *set, channel disclosure.Channel) (*intake, error) {
-	t := time.NewTimer(placeWait)
-	defer t.Stop()
-	if err := takeOne(ctx, g.mails, t.C, errBusy); err != nil {
+func (g *Gate) beginMail(ctx context.Context, s *set, channel disclosure.Channel, m *meter) (*intake, error) {
+	place, err := g.mails.take(ctx, "", m)
+	if err != nil {
 		return nil, err
 	}
 	// Base64 with its line ends makes seven bytes of five.
 	return &intake{g: g, set: s, kind: disclosure.ArrivalMail, channel: channel, body: newBody(g.c.Spool),
-		max: s.policy().Intake.MaxBytes * 7 / 5, release: func() { <-g.mails }}, nil
+		max: s.policy().Intake.MaxBytes * 7 / 5, place: place}, nil
 }
 
 // armored lets an intake take what our page encrypted of files that are within
 // the policy's limit: armor makes seven bytes of five, and headers come on top.
 func (in *intake) armored() { in.max = in.set.policy().Intake.MaxBytes*7/5 + 64<<10 }
 
+// close gives back what the intake holds. More than once does no more.
 func (in *intake) close() {
 	in.body.Close()
-	in.release()
+	in.place.release()
 }
 
 // add reads one part to its end. What it read over the policy's limit is an
@@ -139,6 +140,7 @@ func (in *intake) identity() ([32]byte, error) {
 
 // insert seals the header and streams the body into sealed chunks.
 func (in *intake) insert(ctx context.Context, id disclosure.ArrivalID, sum string) (time.Time, error) {
+	in.place.keep()
 	in.header.Size, in.header.SHA256 = in.body.size, sum
 	meta := vault.ArrivalMeta{
 		Instance: in.set.instance, ID: string(id), Kind: string(in.kind), Channel: string(in.channel),
@@ -199,19 +201,26 @@ func chunks(sealer *vault.ArrivalSealer, r io.Reader, size int64) iter.Seq2[gate
 // Receive takes one mail: it is sealed with its envelope and stored before
 // Receive returns nil. It resolves nothing and answers nothing. The policy's
 // limit is of what a mail carries, so its base64 may be 7/5 of it; a larger one
-// is an error wrapping ErrTooLarge.
+// is an error wrapping ErrTooLarge. If r has a method CutOff, it is called from
+// another goroutine when r hardly comes and others wait; Read must then return.
 func (g *Gate) Receive(ctx context.Context, channel disclosure.Channel, e disclosure.Envelope, r io.Reader) error {
 	s, err := g.current()
 	if err != nil {
 		return err
 	}
-	in, err := g.beginMail(ctx, s, channel)
+	// As with forms: most mails are here before they need a place.
+	m := &meter{ReadCloser: io.NopCloser(r), began: time.Now()}
+	if slow, ok := r.(interface{ CutOff() }); ok {
+		m.cut = slow.CutOff
+	}
+	whole := beginning(m)
+	in, err := g.beginMail(ctx, s, channel, m)
 	if err != nil {
 		return err
 	}
 	defer in.close()
 	in.header.Envelope = &e
-	p, err := in.add(disclosure.PartMail, "", "message/rfc822", r)
+	p, err := in.add(disclosure.PartMail, "", "message/rfc822", whole)
 	if err != nil {
 		return err
 	}

@@ -220,6 +220,7 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 	v := public.MailboxView{Gate: g.frame(ui.NavMailbox), Code: strings.Join(code.Words(), " "), Idempotency: newKey(),
 		MaxBytes: s.policy().Intake.MaxBytes, Key: s.key(g.c.Now()), Browser: ui.HasVendor() && s.cert != nil}
 	status := g.act(r.Context(), s, box, q, failed, &v)
+	q.close()
 	if q.values[public.FieldDo] == public.DoFile && failed == nil {
 		n, err := strconv.Atoi(q.values[public.FieldFile])
 		if err != nil {

@@ -14,7 +14,11 @@ func TestPlaces(t *testing.T) {
 	p := newPlaces(3, 2)
 	take := func(address string) (func(), error) {
 		t.Helper()
-		return p.take(t.Context(), address)
+		got, err := p.take(t.Context(), address, nil)
+		if err != nil {
+			return nil, err
+		}
+		return got.release, nil
 	}
 	first, err := take("a")
 	second, err2 := take("a")
@@ -44,8 +48,8 @@ func TestPlaces(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if release, err := newPlaces(1, 1).take(gone, "a"); err == nil {
-		release() // a free place may be had all the same
+	if got, err := newPlaces(1, 1).take(gone, "a", nil); err == nil {
+		got.release() // a free place may be had all the same
 	}
 }
 
@@ -87,5 +91,51 @@ func TestEcho(t *testing.T) {
 	got := echo(strings.Repeat("é", 10), 5)
 	if !strings.HasPrefix(got, "éé\n") || !strings.Contains(got, "Cut here") {
 		t.Errorf("echo of too much = %q", got)
+	}
+}
+
+// TestSlowBodyMakesRoom: whoever holds a place and hardly sends is cut off for
+// the next; whoever goes on sending, or has sent all, is not.
+func TestSlowBodyMakesRoom(t *testing.T) {
+	for name, c := range map[string]struct {
+		read int
+		age  time.Duration
+		kept bool
+		cut  bool
+	}{
+		"slow":        {100, 2 * settling, false, true},
+		"fast enough": {100 << 10, 2 * settling, false, false},
+		"just begun":  {100, 0, false, false},
+		"all here":    {100, 2 * settling, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlaces(4, 1)
+			cut := false
+			m := &meter{ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("x", c.read+1))), began: time.Now().Add(-c.age), cut: func() { cut = true }}
+			if _, err := io.ReadFull(m, make([]byte, c.read)); err != nil {
+				t.Fatal(err)
+			}
+			held, err := p.take(t.Context(), "a", m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held.since = time.Now().Add(-c.age)
+			if c.kept {
+				held.keep()
+			}
+			p.makeRoom(func(x *place) bool { return x.address == "b" })
+			if cut {
+				t.Error("it was cut off for another address")
+			}
+			p.makeRoom(func(x *place) bool { return x.address == "a" })
+			if _, err := m.Read(make([]byte, 1)); cut != c.cut || errors.Is(err, errSlow) != c.cut {
+				t.Errorf("cut off %t, and it reads on with %v; want cut off %t", cut, err, c.cut)
+			}
+			held.release()
+			held.release()
+			if len(p.all) != 0 || len(p.held) != 0 || len(p.of) != 0 {
+				t.Errorf("%d places, %d bodies and %d addresses are left over", len(p.all), len(p.held), len(p.of))
+			}
+		})
 	}
 }

@@ -96,6 +96,7 @@ func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
 		err = errPaused
 	}
 	if answer, ok := g.formProblem(s, f, err); ok {
+		in.close() // however slowly the page is read
 		return server.Render(w, r, answer.status, public.Report(answer.view))
 	}
 	if err != nil {
@@ -105,9 +106,11 @@ func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
 	if len(faults) > 0 {
 		v := g.reportView(s)
 		v.Form, v.Faults, v.Idempotency = f.form(), faults, f.key()
+		in.close()
 		return server.Render(w, r, http.StatusUnprocessableEntity, public.Report(v))
 	}
 	got, sum, digestOf, err := f.store(r, j)
+	in.close()
 	if answer, ok := g.formProblem(s, f, err); ok {
 		return server.Render(w, r, answer.status, public.Report(answer.view))
 	}

@@ -316,6 +316,20 @@ func (s *Server) Limit(n int, window time.Duration, over Handler) func(http.Hand
 		httprate.WithLimitHandler(s.handle(over)))
 }
 
+// Before runs first for each request and passes on what it returns. Its error
+// becomes the answer; nil without one says that it has answered.
+func (s *Server) Before(first func(w http.ResponseWriter, r *http.Request) (*http.Request, error)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+			r, err := first(w, r)
+			if err == nil && r != nil {
+				next.ServeHTTP(w, r)
+			}
+			return err
+		})
+	}
+}
+
 // AddressKey is the caller's address under this process's key: /64 for IPv6.
 func (s *Server) AddressKey(r *http.Request) string {
 	addr := s.ClientIP(r)

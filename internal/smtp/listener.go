@@ -55,7 +55,8 @@ type ListenerConfig struct {
 	// MaxBytes of a message: 40 MiB, which carries 25 MiB of attachments in base64. MaxRecipients of one mail: 50.
 	MaxBytes      int64
 	MaxRecipients int
-	// MaxConnections at a time: 100; PerAddress from one network address, IPv6 counted by /64, trusted networks not: 10.
+	// MaxConnections at a time: 100; PerAddress from one network address, IPv6 counted by /64, trusted networks not: 10. Where they are
+	// reached, a client that stands still makes room for the next.
 	MaxConnections, PerAddress int
 	// CommandTimeout between steps of a mail: 60 s. DataTimeout from DATA to the end of the message: 5 min. SessionTimeout for a
 	// connection as a whole: 30 min.
@@ -206,6 +207,10 @@ func (s *session) extend(d time.Duration) {
 	}
 	s.raw.SetReadDeadline(until)
 	s.raw.SetWriteDeadline(until.Add(5 * time.Second)) // to say why
+	s.raw.step()
+	if s.raw.cut.Load() {
+		s.raw.CutOff()
+	}
 }
 
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
@@ -233,10 +238,11 @@ func badEnvelopeText(addr string) bool {
 
 func (s *session) Data(r io.Reader) error {
 	s.raw.inData.Store(true)
+	defer s.raw.ours.Store(false)
 	// What is left of a refused message is read and dropped by the library before it replies; that must not take for ever either.
 	defer s.extend(s.l.conf.CommandTimeout)
 	s.extend(s.l.conf.DataTimeout)
-	in := &strictReader{r: r}
+	in := &strictReader{r: r, raw: s.raw}
 	err := s.l.conf.Receive(s.l.ctx, Inbound{
 		From: s.from, To: append([]string(nil), s.to...), Helo: s.conn.Hostname(), TLS: s.tls, Trusted: s.raw.trusted, Via: s.via(),
 	}, in)
@@ -271,6 +277,7 @@ func (s *session) via() string {
 func (s *session) Reset() {
 	s.from, s.to = "", nil
 	s.raw.inData.Store(false)
+	s.raw.ours.Store(false)
 	if s.raw.listener.isDraining() {
 		s.raw.Close()
 	}
@@ -283,6 +290,7 @@ var errBareLine = errors.New("bare CR or LF")
 // strictReader refuses a CR or LF standing alone, the material of SMTP smuggling, and remembers how reading ended.
 type strictReader struct {
 	r   io.Reader
+	raw *limitedConn
 	cr  bool  // the last byte was a CR
 	err error // what the last Read returned
 }
@@ -299,9 +307,16 @@ func (s *strictReader) Read(p []byte) (int, error) {
 	if errors.Is(err, smtp.ErrDataTooLarge) {
 		err = ErrTooLarge
 	}
+	if err == io.EOF && s.raw != nil {
+		s.raw.ours.Store(true)
+	}
 	s.err = err
 	return n, err
 }
+
+// CutOff makes a Read that waits return: others wait for the place of this
+// message, which hardly comes.
+func (s *strictReader) CutOff() { s.raw.CutOff() }
 
 func (s *strictReader) bare(p []byte) bool {
 	for len(p) > 0 {

@@ -480,3 +480,57 @@ func TestListenerShutdownAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestStillClientsMakeRoom: where all connections are taken by clients that do
+// nothing, an address with fewer gets in; one in the middle of a mail that
+// comes, or that waits for our answer, stays.
+func TestStillClientsMakeRoom(t *testing.T) {
+	release := make(chan struct{})
+	entered := make(chan struct{}, 10)
+	l := listen(t, ListenerConfig{MaxConnections: 4, PerAddress: 10, Receive: func(_ context.Context, _ Inbound, r io.Reader) error {
+		_, err := io.Copy(io.Discard, r)
+		if err == nil {
+			entered <- struct{}{}
+			<-release
+		}
+		return err
+	}})
+	from := func(last byte) *dialog {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 4, last)}}
+		c, err := d.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		return &dialog{t, c, bufio.NewReader(c)}
+	}
+	waits := from(1)
+	waits.start("x@lantern.example")
+	io.WriteString(waits.c, "Subject: x\r\n\r\nx\r\n.\r\n")
+	<-entered
+	var still []*dialog
+	for range 2 {
+		d := from(1)
+		d.say("", "220")
+		d.say("EHLO still\r\n", "250")
+		still = append(still, d)
+	}
+	drips := from(1)
+	drips.start("x@lantern.example")
+	io.WriteString(drips.c, "Subject: half")
+	from(2).say("", "421") // nobody has stood still long enough yet
+	time.Sleep(standsBriefly + 100*time.Millisecond)
+	for i := range 3 { // each time one of the first address makes room, and never the one that waits for us
+		d := from(2 + byte(i))
+		d.say("", "220")
+		d.say("EHLO new\r\n", "250")
+	}
+	for _, d := range still[:2] {
+		d.say("", "421")
+	}
+	drips.say("", "4")
+	close(release)
+	waits.say("", "250")
+}

@@ -166,6 +166,10 @@ func (rep *report) text() string {
 }
 
 func (r *reporters) post(ctx context.Context, p *program, rep *report) (int, []byte, error) {
+	return r.postFrom(ctx, p, rep, fmt.Sprintf("10.%d.%d.%d", rand.IntN(250), rand.IntN(250), 1+rand.IntN(250)))
+}
+
+func (r *reporters) postFrom(ctx context.Context, p *program, rep *report, address string) (int, []byte, error) {
 	target, kind, body := p.gate+"/api/v1/reports", "text/plain; charset=utf-8", rep.text()
 	switch rep.way {
 	case toMailbox:
@@ -184,7 +188,7 @@ func (r *reporters) post(ctx context.Context, p *program, rep *report) (int, []b
 		return 0, nil, err
 	}
 	q.Header.Set("Content-Type", kind)
-	q.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", rand.IntN(250), rand.IntN(250), 1+rand.IntN(250)))
+	q.Header.Set("X-Forwarded-For", address)
 	if rep.way != byForm {
 		q.Header.Set("Idempotency-Key", rep.key)
 	}
