@@ -347,7 +347,7 @@ func (d *Desk) accept(w http.ResponseWriter, r *http.Request) error {
 	if !d.unlocked() {
 		return toUnlock
 	}
-	secret, err := auth.ParseTOTPSecret(r.PostFormValue("secret"))
+	secret, err := auth.ParseTOTPSecret(r.PostFormValue(pages.FieldSecret))
 	if err != nil {
 		return d.invite(w, r, auth.NewTOTPSecret(), []disclosure.Fault{{Field: pages.FieldCode, Text: "Begin again: the second factor was lost on the way."}})
 	}

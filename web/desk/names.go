@@ -98,6 +98,7 @@ const (
 	FieldHolder      = "holder"
 	FieldSlot        = "slot"
 	FieldMember      = "member"
+	FieldSecret      = "secret" // of the second factor just shown
 	FieldMail        = "mail"
 )
 
