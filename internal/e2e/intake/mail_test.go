@@ -143,61 +143,6 @@ func dsn(from, to, returned string) []byte {
 	return bytes.Replace(raw, []byte("To: "+address), []byte("To: "+to), 1)
 }
 
-// TestOneFixedMailToAVictim: a thousand mails with somebody else's address
-// cause one mail, which holds nothing of theirs.
-func TestOneFixedMailToAVictim(t *testing.T) {
-	w := newTeam(t, world.Config{})
-	c, err := textproto.Dial("tcp", w.at)
-	must(t, err)
-	defer c.Close()
-	say := func(code int, line string) {
-		t.Helper()
-		if line != "" {
-			must(t, c.PrintfLine("%s", line))
-		}
-		if _, _, err := c.ReadResponse(code); err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-	}
-	say(220, "")
-	say(250, "EHLO flood.example")
-	n := 1000
-	if testing.Short() {
-		n = 100
-	}
-	for i := range n {
-		say(250, "MAIL FROM:<victim@elsewhere.example>")
-		say(250, "RCPT TO:<"+address+">")
-		say(354, "DATA")
-		d := c.DotWriter()
-		_, err := d.Write(plain("victim@elsewhere.example", fmt.Sprintf("hateful words %d", i), "more hateful words\n"))
-		must(t, err)
-		must(t, d.Close())
-		if _, _, err := c.ReadResponse(250); err != nil {
-			t.Fatalf("mail %d: %v", i, err)
-		}
-	}
-	for w.cases() < n {
-		before := w.cases()
-		w.Settle()
-		if w.cases() == before {
-			t.Fatalf("%d cases of %d mails", before, n)
-		}
-	}
-	got := w.to("victim@elsewhere.example")
-	if len(got) != 1 {
-		t.Fatalf("%d mails to the victim, want 1", len(got))
-	}
-	if m := got[0]; m.From != "" || bytes.Contains(m.Data, []byte("hateful")) || !mail.IsAutomatic(m.Data) {
-		t.Errorf("the mail from %q is\n%s\nwant the null sender, Auto-Submitted, and no word of a report", m.From, m.Data)
-	}
-	w.Advance(25 * time.Hour)
-	w.post("victim@elsewhere.example", plain("victim@elsewhere.example", "again", "again\n"))
-	if got := w.to("victim@elsewhere.example"); len(got) != 2 {
-		t.Errorf("%d mails the day after, want a second one", len(got))
-	}
-}
-
 // TestNothingAutomaticIsAnswered: not the null sender, not lists, not
 // absence notes, not our own mail.
 func TestNothingAutomaticIsAnswered(t *testing.T) {
