@@ -33,6 +33,7 @@ type FileJSON struct {
 	Name string `json:"name"`
 	Type string `json:"type,omitempty"`
 	Data []byte `json:"data"`
+	Size int64  `json:"-"` // of Data, which ReadReportJSON does not keep
 }
 
 // ParseReportJSON reads a report strictly: unknown members, members of a wrong

@@ -149,6 +149,7 @@ func (g *Gate) apiReport(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer in.close()
+	in.body.expect(r.ContentLength)
 	sum, err := in.readAPI(r)
 	if errors.Is(err, errSecret) {
 		return g.refuseSecretAPI(r, in, key)
@@ -222,44 +223,38 @@ func (in *intake) readAPI(r *http.Request) (string, error) {
 
 // readText takes an armored message of any size, or text of up to a megabyte.
 func (in *intake) readText(body io.Reader, kind string) (string, error) {
-	head, err := io.ReadAll(io.LimitReader(body, wholeInMemory+1))
+	var end tail
+	p, err := in.add(disclosure.PartText, "", kind, io.TeeReader(body, &end))
 	if err != nil {
-		return "", broken(err)
+		return "", ours(err)
 	}
-	rest := io.Reader(bytes.NewReader(nil))
+	text, err := in.body.head(wholeInMemory)
+	if err != nil {
+		return "", err
+	}
 	var j judged
-	long := len(head) > wholeInMemory
-	if len(head) > wholeInMemory {
-		if !bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n\ufeff"), []byte("-----BEGIN PGP MESSAGE-----")) {
-			return "", problem("too-large", http.StatusRequestEntityTooLarge, "Plain text is taken up to a megabyte", "Nothing was stored. Encrypt it, or send files in JSON.")
-		}
-		j, rest = in.set.judgeHead(head), body
-	} else {
-		j = in.set.judge(head)
+	switch {
+	case p.Size == int64(len(text)):
+		j = in.set.judge(text)
+	case !bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n\ufeff"), []byte("-----BEGIN PGP MESSAGE-----")):
+		return "", problem("too-large", http.StatusRequestEntityTooLarge, "Plain text is taken up to a megabyte", "Nothing was stored. Encrypt it, or send files in JSON.")
+	case !end.whole():
+		return "", problem("broken-armor", http.StatusUnprocessableEntity, "This cannot be read by us", in.set.says().CutOff)
+	default:
+		j = in.set.judgeHead(text)
 	}
 	switch {
-	case len(bytes.TrimSpace(head)) == 0:
+	case len(bytes.TrimSpace(text)) == 0:
 		return "", problem("empty", http.StatusUnprocessableEntity, "There is nothing in it", "Describe what you found; one sentence is enough.")
 	case j.secret:
-		if _, err := in.add(disclosure.PartText, "", kind, bytes.NewReader(head)); err != nil {
-			return "", ours(err)
-		}
-		return "", errSecret
+		return "", errSecret // which stands in the intake already
 	case j.fault != "":
-		return "", problem(faultKind(head), http.StatusUnprocessableEntity, "This cannot be read by us", j.fault)
+		return "", problem(faultKind(text), http.StatusUnprocessableEntity, "This cannot be read by us", j.fault)
 	case kind == "application/pgp-encrypted" && j.kind != disclosure.PartOpenPGP:
 		return "", problem("not-encrypted", http.StatusUnprocessableEntity, "This is not one whole armored OpenPGP message",
 			"Nothing was stored. Send it as text/plain if it is meant to be read as it stands.")
 	}
-	in.header.ToKey = j.toKey
-	var end tail
-	p, err := in.add(j.kind, "", kind, io.TeeReader(io.MultiReader(bytes.NewReader(head), rest), &end))
-	if err != nil {
-		return "", ours(err)
-	}
-	if long && !end.whole() {
-		return "", problem("broken-armor", http.StatusUnprocessableEntity, "This cannot be read by us", in.set.says().CutOff)
-	}
+	in.header.ToKey, in.header.Parts[0].Kind = j.toKey, j.kind
 	return p.SHA256, nil
 }
 
@@ -273,11 +268,11 @@ func faultKind(text []byte) string {
 	return "broken-armor"
 }
 
-// heavyJSON is how large a JSON body may be to be taken apart beside others.
+// heavyJSON is how large a JSON body may be to be taken apart beside others:
+// what is text of a larger one may cost several times what it has.
 const heavyJSON = 1 << 20
 
-// readJSON spools the body and then takes it apart, a large one at a time: a
-// parsed body costs several times its size.
+// readJSON takes the whole body in and then apart, a large one at a time.
 func (in *intake) readJSON(ctx context.Context, body io.Reader) (string, error) {
 	p, err := in.add(disclosure.PartJSON, "", "application/json", body)
 	if err != nil {
@@ -293,26 +288,23 @@ func (in *intake) readJSON(ctx context.Context, body io.Reader) (string, error) 
 			return "", errBusy
 		}
 	}
-	spooled, err := in.body.reader()
-	if err != nil {
-		return "", err
-	}
-	b := make([]byte, p.Size)
-	if _, err := io.ReadFull(spooled, b); err != nil {
-		return "", fmt.Errorf("%w: read it back: %w", errNoRoom, err)
-	}
-	return p.SHA256, in.judgeJSON(b)
+	return p.SHA256, in.judgeJSON()
 }
 
 // judgeJSON lists every fault at once.
-func (in *intake) judgeJSON(b []byte) error {
-	report, err := disclosure.ParseReportJSON(b)
-	var faults *disclosure.Refusal
-	if err != nil && !errors.As(err, &faults) {
+func (in *intake) judgeJSON() error {
+	body, err := in.body.reader()
+	if err != nil {
 		return err
 	}
+	report, err := disclosure.ReadReportJSON(body)
+	var faults *disclosure.Refusal
+	if err != nil && !errors.As(err, &faults) {
+		return fmt.Errorf("%w: read it back: %w", errNoRoom, err)
+	}
 	if report == nil {
-		if holdsSecret(string(b)) {
+		text, failed := in.body.head(wholeInMemory)
+		if failed == nil && holdsSecret(string(text)) {
 			return errSecret
 		}
 		return err

@@ -37,7 +37,10 @@ func FuzzReportJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, _, in := fuzzGate(t)
-		err := in.judgeJSON(b)
+		if _, err := in.body.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		err := in.judgeJSON()
 		var refusal *disclosure.Refusal
 		switch {
 		case err == nil:

@@ -47,6 +47,7 @@ type Limits struct {
 	Each    int           // of those, from one address; 0: 8
 	Mails   int           // mails taken at once, beside the bodies; 0: 16
 	Looks   int           // mailboxes opened at once; 0: 16
+	Stores  int           // bodies larger than memory should hold, stored at once; 0: 3
 	Bytes   int64         // what one address may bring a window before it may bring less at once; 0: 512 MiB
 	// Beyond the allowance an address is served one request every SlowEvery
 	// (0: 10 s), each of which waits at most SlowWait for that (0: 30 s).
@@ -63,6 +64,7 @@ type Gate struct {
 	// have places of their own.
 	beginnings, uploads, mails *places
 	looks                      chan struct{} // one mailbox is opened in each
+	stores                     chan struct{} // one spooled body is stored in each
 	traffic                    *traffic
 	heavy                      chan struct{} // one JSON body beyond heavyJSON is taken apart at a time
 	line                       *line
@@ -89,7 +91,7 @@ func New(c Config) *Gate {
 	}
 	l := &c.Limits
 	l.Reports, l.Lookups, l.Uploads = or(l.Reports, 60), or(l.Lookups, 120), or(l.Uploads, 64)
-	l.Each, l.Mails, l.Looks = or(l.Each, 8), or(l.Mails, 16), or(l.Looks, 16)
+	l.Each, l.Mails, l.Looks, l.Stores = or(l.Each, 8), or(l.Mails, 16), or(l.Looks, 16), or(l.Stores, 3)
 	if l.Bytes == 0 {
 		l.Bytes = 512 << 20
 	}
@@ -102,7 +104,8 @@ func New(c Config) *Gate {
 	if l.SlowWait == 0 {
 		l.SlowWait = 30 * time.Second
 	}
-	g := &Gate{c: c, beginnings: newPlaces(8*l.Uploads, 16*l.Each), uploads: newPlaces(l.Uploads, l.Each), mails: newPlaces(l.Mails, l.Mails), looks: make(chan struct{}, l.Looks),
+	g := &Gate{c: c, beginnings: newPlaces(8*l.Uploads, 16*l.Each), uploads: newPlaces(l.Uploads, l.Each), mails: newPlaces(l.Mails, l.Mails),
+		looks: make(chan struct{}, l.Looks), stores: make(chan struct{}, l.Stores),
 		traffic: newTraffic(l.Bytes, l.Window), heavy: make(chan struct{}, 1), line: newLine(l.SlowEvery, l.SlowWait)}
 	g.server = server.New(server.Config{
 		Name: "gate", BaseURL: c.URL, Proxies: c.Proxies, Log: c.Log,

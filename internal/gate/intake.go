@@ -138,9 +138,19 @@ func (in *intake) identity() ([32]byte, error) {
 	return [32]byte(h.Sum(nil)), nil
 }
 
-// insert seals the header and streams the body into sealed chunks.
+// insert seals the header and streams the body into sealed chunks. Few bodies
+// beyond what memory holds are stored at a time: more at once are no faster,
+// and each costs some megabytes on its way.
 func (in *intake) insert(ctx context.Context, id disclosure.ArrivalID, sum string) (time.Time, error) {
 	in.place.keep()
+	if in.body.spooled() {
+		select {
+		case in.g.stores <- struct{}{}:
+			defer func() { <-in.g.stores }()
+		case <-ctx.Done():
+			return time.Time{}, ctx.Err()
+		}
+	}
 	in.header.Size, in.header.SHA256 = in.body.size, sum
 	meta := vault.ArrivalMeta{
 		Instance: in.set.instance, ID: string(id), Kind: string(in.kind), Channel: string(in.channel),
@@ -154,36 +164,46 @@ func (in *intake) insert(ctx context.Context, id disclosure.ArrivalID, sum strin
 	if err != nil {
 		return time.Time{}, err
 	}
-	r, err := in.body.reader()
+	body, err := in.chunks(sealer)
 	if err != nil {
 		return time.Time{}, err
 	}
 	received, _, err := in.g.c.DB.InsertArrival(ctx, gatedb.Arrival{
 		ID: id, Kind: in.kind, Channel: in.channel, Received: meta.Received, VaultKey: meta.VaultKey,
 		Encapsulation: sealer.Encapsulation(), Header: sealer.Header(head),
-	}, chunks(sealer, r, in.body.size))
+	}, body)
 	return received, err
 }
 
-// chunks seals a body piece by piece. It reads one piece ahead, since the last
-// one is sealed as the last. size is all there is to read: most bodies are far
-// smaller than a piece may be.
-func chunks(sealer *vault.ArrivalSealer, r io.Reader, size int64) iter.Seq2[gatedb.Chunk, error] {
+// chunks seals the body. What is in memory is one piece.
+func (in *intake) chunks(sealer *vault.ArrivalSealer) (iter.Seq2[gatedb.Chunk, error], error) {
+	if in.body.spooled() {
+		r, err := in.body.reader()
+		return pieces(sealer, r), err
+	}
+	whole, err := in.body.head(memoryLimit)
 	return func(yield func(gatedb.Chunk, error) bool) {
-		read := func() ([]byte, error) {
-			b := make([]byte, min(vault.MaxArrivalChunk, size))
-			n, err := io.ReadFull(r, b)
-			size -= int64(n)
+		yield(gatedb.Chunk{Final: true, Sealed: sealer.Chunk(0, true, whole)}, nil)
+	}, err
+}
+
+// pieces seals a long body piece by piece. It reads one piece ahead, since the
+// last one is sealed as the last; two pieces are in memory.
+func pieces(sealer *vault.ArrivalSealer, r io.Reader) iter.Seq2[gatedb.Chunk, error] {
+	return func(yield func(gatedb.Chunk, error) bool) {
+		read := func(b []byte) ([]byte, error) {
+			n, err := io.ReadFull(r, b[:vault.MaxArrivalChunk])
 			if err == io.EOF || err == io.ErrUnexpectedEOF {
 				err = nil
 			}
 			return b[:n], err
 		}
-		piece, err := read()
+		spare := make([]byte, vault.MaxArrivalChunk)
+		piece, err := read(make([]byte, vault.MaxArrivalChunk))
 		for n := 0; ; n++ {
-			var next []byte
+			next := spare[:0]
 			if err == nil && len(piece) == vault.MaxArrivalChunk {
-				next, err = read()
+				next, err = read(spare)
 			}
 			if err != nil {
 				yield(gatedb.Chunk{}, err)
@@ -193,7 +213,7 @@ func chunks(sealer *vault.ArrivalSealer, r io.Reader, size int64) iter.Seq2[gate
 			if !yield(gatedb.Chunk{N: n, Final: final, Sealed: sealer.Chunk(n, final, piece)}, nil) || final {
 				return
 			}
-			piece = next
+			piece, spare = next, piece
 		}
 	}
 }

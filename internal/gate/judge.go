@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"strings"
 
 	"postern/internal/disclosure"
@@ -39,7 +40,7 @@ func (s *set) judge(text []byte) judged {
 }
 
 func (s *set) judgeMessage(found pgp.Inspection) judged {
-	to := pgp.Addressed(strings.NewReader(string(found.Block)), s.ours)
+	to := pgp.Addressed(bytes.NewReader(found.Block), s.ours)
 	if to.To == pgp.ToOthers {
 		if s.cert == nil {
 			return judged{fault: s.says().Others}
@@ -132,7 +133,7 @@ func fieldFault(field, text string) disclosure.Fault {
 // judgeHead tells whom a message that streamed in is for; whether it is whole
 // shows when it is opened.
 func (s *set) judgeHead(head []byte) judged {
-	to := pgp.Addressed(strings.NewReader(string(head)), s.ours)
+	to := pgp.Addressed(bytes.NewReader(head), s.ours)
 	if to.To == pgp.ToOthers {
 		return judged{fault: s.says().OldKey}
 	}

@@ -36,6 +36,10 @@ type body struct {
 
 func newBody(dir string) *body { return &body{dir: dir, sum: sha256.New()} }
 
+// expect makes room for as many bytes as are said to come, if they are few: who
+// says so may never send them. -1: not said.
+func (b *body) expect(n int64) { b.mem.Grow(int(min(max(n, 0), smallBody))) }
+
 func (b *body) Write(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
@@ -84,8 +88,8 @@ func (b *body) spill() error {
 
 var spoolPlace = vault.AAD{Table: "spool", Column: "body"}
 
-// reader gives the bytes back, once, from the beginning. Nothing may be
-// written afterwards.
+// reader gives the bytes back from the beginning. Nothing may be written
+// afterwards, and only the newest reader is good.
 func (b *body) reader() (io.Reader, error) {
 	if b.err != nil {
 		return nil, b.err
@@ -114,6 +118,27 @@ func (b *body) reader() (io.Reader, error) {
 		_, err := io.ReadFull(b.file, sealed)
 		return sealed, err
 	}), nil
+}
+
+// spooled says whether the body is on disk. One that is not is small.
+func (b *body) spooled() bool { return b.file != nil }
+
+// head gives the first bytes back, at most n. Nothing may be written
+// afterwards. The caller must not change them.
+func (b *body) head(n int64) ([]byte, error) {
+	n = min(n, b.size)
+	if !b.spooled() {
+		return b.mem.Bytes()[:n], b.err
+	}
+	r, err := b.reader()
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, n)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, fmt.Errorf("%w: read it back: %w", errNoRoom, err)
+	}
+	return head, nil
 }
 
 func (b *body) digest() [32]byte { return [32]byte(b.sum.Sum(nil)) }

@@ -19,6 +19,7 @@ func aead() hpke.AEAD { return hpke.AES256GCM() }
 type Public struct {
 	key   hpke.PublicKey
 	bytes []byte
+	id    string // made once: every arrival names it
 }
 
 // ParsePublic reads what [Public.Bytes] wrote.
@@ -27,14 +28,16 @@ func ParsePublic(b []byte) (*Public, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the vault's public key: %w", err)
 	}
-	return &Public{key: key, bytes: key.Bytes()}, nil
+	p := &Public{key: key, bytes: key.Bytes()}
+	p.id = p.Fingerprint()[:32]
+	return p, nil
 }
 
 // Bytes returns the serialized key, 1216 bytes. The caller owns them.
 func (p *Public) Bytes() []byte { return append([]byte(nil), p.bytes...) }
 
 // ID is the first half of the fingerprint; it names the key in rows.
-func (p *Public) ID() string { return p.Fingerprint()[:32] }
+func (p *Public) ID() string { return p.id }
 
 // Fingerprint is a SHA-256 over the key, 64 hex digits.
 func (p *Public) Fingerprint() string {
@@ -121,7 +124,7 @@ func (s *ArrivalSealer) Encapsulation() []byte { return append([]byte(nil), s.en
 
 // Header seals the arrival's header, padded to a bucket of at least 1 KiB.
 func (s *ArrivalSealer) Header(plaintext []byte) []byte {
-	return s.key.seal(s.meta.encode("arrival header"), pad(plaintext, leastHeader))
+	return s.key.sealPadded(s.meta.encode("arrival header"), plaintext, leastHeader)
 }
 
 // Chunk seals chunk n, from 0, of the body. Every chunk but the last has
@@ -129,7 +132,7 @@ func (s *ArrivalSealer) Header(plaintext []byte) []byte {
 // to a bucket of at least 4 KiB and may be empty.
 func (s *ArrivalSealer) Chunk(n int, final bool, plaintext []byte) []byte {
 	if final {
-		plaintext = pad(plaintext, leastBody)
+		return s.key.sealPadded(chunkAAD(s.meta, n, final), plaintext, leastBody)
 	}
 	return s.key.seal(chunkAAD(s.meta, n, final), plaintext)
 }

@@ -116,7 +116,7 @@ func number(n int) []byte {
 
 // Seal pads the plaintext to a bucket and seals it for the place aad.
 func (k Key) Seal(aad AAD, plaintext []byte) []byte {
-	return k.seal(aad.encode("value"), pad(plaintext, leastValue))
+	return k.sealPadded(aad.encode("value"), plaintext, leastValue)
 }
 
 // Open returns what was sealed for the place aad, or [ErrOpen].
@@ -186,6 +186,18 @@ func (k Key) seal(aad, plaintext []byte) []byte {
 	out := make([]byte, nonceSize, nonceSize+len(plaintext)+tagSize)
 	_, _ = rand.Read(out)
 	return k.gcm().Seal(out, out, plaintext, aad)
+}
+
+// sealPadded pads the plaintext to a bucket and seals that: with one
+// allocation, since the largest values are all that the gate allocates.
+func (k Key) sealPadded(aad, plaintext []byte, least int) []byte {
+	size := Bucket(len(plaintext)+1, least)
+	out := make([]byte, nonceSize+size, nonceSize+size+tagSize)
+	_, _ = rand.Read(out[:nonceSize])
+	padded := out[nonceSize:]
+	copy(padded, plaintext)
+	padded[len(plaintext)] = 0x80 // as pad does
+	return out[:nonceSize+len(k.gcm().Seal(padded[:0], out[:nonceSize], padded, aad))]
 }
 
 func (k Key) open(aad, sealed []byte) ([]byte, error) {

@@ -79,8 +79,9 @@ type Chunk struct {
 	Sealed []byte
 }
 
-// batchBytes is how much of a body is sent to the server at once.
-const batchBytes = 4 << 20
+// batchBytes is how much of a body is sent to the server at once, and held for
+// that several times over.
+const batchBytes = 1 << 20
 
 const (
 	insertArrival = `INSERT INTO arrival (id, kind, channel, received, vault_key, encapsulation, header) VALUES ($1, $2, $3, $4, $5, $6, $7)`
@@ -157,6 +158,9 @@ func fill(batch *pgx.Batch, id disclosure.ArrivalID, next func() (Chunk, error, 
 			return true, nil
 		}
 		batch.Queue(insertChunk, id, c.N, c.Final, c.Sealed)
+		if c.Final {
+			return true, nil
+		}
 		size += len(c.Sealed)
 	}
 	return false, nil
