@@ -132,6 +132,7 @@ func (g *Gate) routes() {
 	// to the same handler, slower.
 	handlers := map[string]server.Handler{
 		public.PathReport: g.metered(g.report), PathReports: g.problems(g.metered(g.apiReport)),
+		public.PathRequest: g.metered(g.request),
 		public.PathMailbox: g.metered(g.mailbox), PathMessages: g.problems(g.metered(g.apiMailbox)),
 	}
 	beyond := g.slower(func(w http.ResponseWriter, r *http.Request) error { return handlers[r.URL.Path](w, r) })
@@ -148,6 +149,8 @@ func (g *Gate) routes() {
 	})
 	s.Page(public.PathReport, g.reportForm)
 	s.Form(public.PathReport, maxBody, handlers[public.PathReport], begun, reports)
+	s.Page(public.PathRequest, g.requestForm)
+	s.Form(public.PathRequest, maxBody, handlers[public.PathRequest], reports)
 	s.Page(public.PathMailbox, g.mailboxForm)
 	s.Form(public.PathMailbox, maxBody, handlers[public.PathMailbox], begun, lookups)
 	s.API(PathReports, maxBody, handlers[PathReports], program, reports)

@@ -110,7 +110,8 @@ func Key(cert *pgp.Certificate, now time.Time) public.Key {
 
 func (s *site) pages() error {
 	p := s.e.Policy
-	if err := s.page(public.PathHome, public.Home(public.HomeView{Gate: s.frame(ui.NavHome), Policy: p, Roster: s.e.Roster, Key: Key(s.cert, s.e.At)})); err != nil {
+	if err := s.page(public.PathHome, public.Home(public.HomeView{Gate: s.frame(ui.NavHome), Policy: p, Roster: s.e.Roster, Key: Key(s.cert, s.e.At),
+		Applications: p.TakesApplications("form")})); err != nil {
 		return err
 	}
 	if err := s.page(public.PathUpcoming, public.Upcoming(public.UpcomingView{Gate: s.frame(ui.NavUpcoming), Items: s.e.Upcoming})); err != nil {

@@ -213,16 +213,25 @@ type ErrorView struct {
 	Retry     time.Duration // of 429 and 503; zero: not said
 }
 
-// RequestView is /notifications/request. (Applications come with a later issue;
-// the page is whole.)
+// RequestView is /notifications/request, where the policy takes applications.
 type RequestView struct {
 	ui.Gate
 	Groups      []ui.Option
 	Announce    string // for those whom the date is enough
 	Answer      disclosure.Span
 	Idempotency string
+	Note        string // why nothing was stored; empty: nothing went wrong
 	Form        RequestForm
 	Faults      []disclosure.Fault
+}
+
+// RequestedView is the answer to an application that was stored; the code is
+// shown once.
+type RequestedView struct {
+	ui.Gate
+	Code     []string
+	Received time.Time
+	Answer   disclosure.Span
 }
 
 // RequestForm is what was typed, for showing it again.

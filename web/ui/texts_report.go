@@ -177,6 +177,14 @@ type RequestTexts struct {
 	KeyHint          string
 	Button           string
 	Choose           string
+
+	IntroList         string
+	DecideAny         string
+	Missing           string
+	NoAddress         string
+	OrganizationOrKey string
+	Stored            string
+	OnceText          string
 }
 
 var englishHome = HomeTexts{
@@ -328,7 +336,7 @@ var englishPaused = PausedTexts{
 
 var englishRequest = RequestTexts{
 	Title:            "Ask for advance notification",
-	Intro:            "For organizations that ship the software to others. Most users need only the date, which is public:",
+	Intro:            "For organizations that ship the software to others. Most users need only the date, which is public.",
 	Decide:           "The team decides, at its own discretion, and answers within %s. Being on the list is confidential on both sides.",
 	Who:              "Who you are",
 	Name:             "Full name",
@@ -351,4 +359,12 @@ var englishRequest = RequestTexts{
 	KeyHint:          "Fingerprint or armored public key. Required if you ask as an individual.",
 	Button:           "Send the application",
 	Choose:           "Choose one",
+
+	IntroList:         "It is announced on this list:",
+	DecideAny:         "The team decides, at its own discretion, and answers. Being on the list is confidential on both sides.",
+	Missing:           "Still missing: “%s”",
+	NoAddress:         "This does not look like one mail address: “%s”",
+	OrganizationOrKey: "Still missing: “Organization”. If you ask as an individual, give a key below instead.",
+	Stored:            "We have your application",
+	OnceText:          "It opens your mailbox: our answer, and a way to add to your application. We do not keep it and cannot make another.",
 }
