@@ -65,7 +65,7 @@ func (l literal) Size() int64 { return int64(l.Len()) }
 // not, whole or mangled, by every way in, gives the same case with the
 // protection that was really there.
 func TestD8EveryShapeByEveryChannel(t *testing.T) {
-	world.Need(t, "gpg", "swaks")
+	world.Need(t, "gpg", "swaks", "mutt", "chromium")
 	box := newIMAP(t)
 	var gate string
 	w := newTeam(t, world.Config{Change: func(c *instance.Config) { c.IMAPURL, gate = box.url, c.GateDatabaseURL }})
@@ -172,10 +172,44 @@ func TestD8EveryShapeByEveryChannel(t *testing.T) {
 		w.Visit(w.GateURL).Get("/report").OK().Submit("form-report", []world.Field{{Name: "description", Value: inline}})
 		w.same(t, false, private, disclosure.ByForm)
 	})
-	t.Run("form, encrypted by the page", func(t *testing.T) { // what encrypt.js sends: internal/e2e/browser has it in Chromium
-		w.Visit(w.GateURL).Get("/report").OK().Submit("form-report", []world.Field{{Name: "description", Value: ""}, {Name: "armored", Value: encrypted}})
+	t.Run("form with script", func(t *testing.T) { // typed in Chromium, encrypted by the page
+		file := filepath.Join(t.TempDir(), "poc.py")
+		must(t, os.WriteFile(file, []byte(proof), 0o600))
+		b := world.NewTab(t)
+		b.Open(w.GateURL + "/report")
+		b.Type("#description", report)
+		b.Choose("#files", file)
+		if status := b.Submit("#form-report"); status != http.StatusCreated {
+			t.Fatalf("the form answers %d: %s", status, b.Text())
+		}
 		w.same(t, true, private, disclosure.ByForm)
+		if raw := w.original(w.newest().arrival); bytes.Contains(raw, []byte("poc.py")) || bytes.Contains(raw, []byte("traversal")) {
+			t.Errorf("what arrived shows the file's name or the text: %q", raw)
+		}
+		b.Click("#code-kept")
 	})
+	m := newMutt(t, g, "finn@finder.example", w.Cert.Fingerprint(), w.at)
+	const classic = "set crypt_use_gpgme=no\nset pgp_autoinline=yes\n"
+	for _, x := range []struct {
+		name, settings string
+		file           bool
+		want           disclosure.Protection
+	}{
+		{"plain", "", true, sealed},
+		{"PGP/MIME", "set crypt_autoencrypt=yes", true, private},
+		{"PGP/MIME, signed", "set crypt_autoencrypt=yes crypt_autosign=yes", true, by(private, disclosure.SignedUnchecked)},
+		{"signed", "set crypt_autosign=yes", true, by(sealed, disclosure.SignedUnchecked)},
+		{"inline, signed", classic + "set crypt_autoencrypt=yes crypt_autosign=yes", false, by(private, disclosure.SignedUnchecked)},
+	} {
+		t.Run("mutt/"+x.name, func(t *testing.T) {
+			files := map[string]string{}
+			if x.file {
+				files["poc.py"] = proof
+			}
+			m.send(t, x.settings, reportTitle, report, files)
+			w.same(t, x.file, x.want, disclosure.ByMail)
+		})
+	}
 	for name, x := range map[string]struct {
 		armor string
 		file  bool
@@ -231,16 +265,20 @@ func (w *team) same(t *testing.T, file bool, want disclosure.Protection, channel
 	if f.c.Title != reportTitle {
 		t.Errorf("title is %q, want %q", f.c.Title, reportTitle)
 	}
-	if !strings.Contains(m.Text, strings.TrimSpace(report)) {
-		t.Errorf("text is %q, want the report in it", m.Text)
+	if got, want := strings.TrimSpace(m.Text), strings.TrimSpace(report); got != want {
+		t.Errorf("text is %q, want %q", got, want)
 	}
 	if f.c.Attention != "" || f.c.State != disclosure.Received || f.c.Channel != channel || len(f.c.Reporters) != 1 {
 		t.Errorf("attention %q, state %s, channel %s, %d reporters; want an ordinary case by %s", f.c.Attention, f.c.State, f.c.Channel, len(f.c.Reporters), channel)
 	}
 	var labels []string
 	for _, x := range f.c.Files {
-		if x.Label == "poc.py" && w.file(x) != proof {
-			t.Errorf("poc.py holds %q", w.file(x))
+		got := w.file(x)
+		if strings.HasPrefix(x.Type, "text/") { // on the way a text's lines end in CRLF (RFC 2046, section 4.1.1)
+			got = strings.ReplaceAll(got, "\r\n", "\n")
+		}
+		if x.Label == "poc.py" && got != proof {
+			t.Errorf("poc.py holds %q, want %q", got, proof)
 		}
 		if x.Type != "application/pgp-keys" {
 			labels = append(labels, x.Label)
