@@ -66,15 +66,17 @@ func (c *Case) move(to CaseState, by Caller, now time.Time, byRelease bool) erro
 }
 
 // mayTake checks the role. Work decides nothing about a case: the one arrow it
-// may take is a first answer where the policy lets anything count as one.
+// may take is a first answer where the policy lets anything count as one, and
+// there a releaser may give it, too.
 func (c *Case) mayTake(arrow caseArrow, from CaseState, by Caller) error {
+	anybody := from == Received && arrow.usual && c.Policy.orEmpty().Ack.By == "any"
 	if by.IsSystem() {
-		if from == Received && arrow.usual && c.Policy.orEmpty().Ack.By == "any" {
+		if anybody {
 			return nil
 		}
 		return ErrForbidden
 	}
-	if !by.Can(arrow.role) {
+	if !by.Can(arrow.role) && !(anybody && by.Can(Releaser)) {
 		return ErrForbidden
 	}
 	return nil
