@@ -103,8 +103,12 @@ func (db *DB) CaseByNumber(ctx context.Context, by disclosure.Caller, number int
 	if !mayOpen(by) {
 		return nil, disclosure.ErrForbidden
 	}
+	// A case that is hidden from the caller is not found either, in the same time.
 	var id disclosure.CaseID
-	if err := db.pool.QueryRow(ctx, `SELECT id FROM cases WHERE number = $1`, number).Scan(&id); err != nil {
+	err := db.pool.QueryRow(ctx, `SELECT id FROM cases c WHERE number = $1
+		AND (NOT restricted OR $2 OR owner = $3 OR EXISTS (SELECT FROM case_access a WHERE a.case_id = c.id AND a.member = $3))`,
+		number, by.IsSystem(), by.Member).Scan(&id)
+	if err != nil {
 		return nil, fmt.Errorf("find case #%d: %w", number, unavailable(notFound(err)))
 	}
 	return db.Case(ctx, by, id)
