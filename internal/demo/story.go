@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"postern/internal/disclosure"
@@ -122,6 +126,7 @@ func story() []step {
 		}},
 
 		// One in draft, and what has just been accepted.
+		{24.2, "a packager asks to be told in advance", apply},
 		{24.5, "a report about the mirror's cache arrives", typed("cache")},
 		{24.9, "the cache is acknowledged", acknowledge("cache", "Ada", "")},
 		{25.5, "the cache is accepted", accept("cache", "Ada", "moderate", "CWE-524", "", cacheText)},
@@ -157,6 +162,31 @@ func story() []step {
 }
 
 // typed sends one of the sample reports as a program would.
+// apply fills in the gate's form for those who ask to be told in advance.
+func apply(p *player, ctx context.Context) error {
+	form := url.Values{"key": {p.Sample.Passphrase + "-application"}}
+	for field, text := range application {
+		form.Set(field, text)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.Gate+"/notifications/request", strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer, err := p.HTTP.Do(r)
+	if err != nil {
+		return fmt.Errorf("apply at the gate: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusCreated {
+		return fmt.Errorf("the gate answered an application with %s", answer.Status)
+	}
+	return p.until(ctx, "the application to be opened", func() (bool, error) {
+		n, err := p.DB.OpenApplications(ctx, system)
+		return n > 0, err
+	})
+}
+
 func typed(name string) does {
 	return func(p *player, ctx context.Context) error {
 		b, err := json.Marshal(reports[name])

@@ -126,3 +126,14 @@ func bend(armored []byte) []byte {
 	}
 	return bytes.Join(out, []byte("\n"))
 }
+
+// application is what a packager wrote into the gate's form.
+var application = map[string]string{
+	"name": "Noor Haddad", "organization": "Drift Packages", "role": "Maintainer of the web stack", "address": "noor@drift.example",
+	"group":        "Maintainer of a package",
+	"criterion":    "We have packaged Lantern for the Drift distribution since 4.2: about 9,000 installations update from our mirror, and we backport fixes to two branches.",
+	"why":          "Our builds and signatures take a day and a half. With a week of notice our users get the fix on the day of the release and not two days later.",
+	"list_address": "security@drift.example", "reviewers": "Three people: two maintainers of the web stack and our release manager.",
+	"automated": "Nothing. The address is no ticket system, and the archive is encrypted.",
+	"key_id":    "7C41 0D9E 55AF 2B18 90C3  64D2 1E7F A8B0 3395 D6C4",
+}

@@ -138,6 +138,13 @@ func TestCanary(t *testing.T) {
 			t.Errorf("the case page does not show %s%s to a member: was it stored?", canary, word)
 		}
 	}
+	ada := w.SignedIn("Ada")
+	asked := ada.Get("/applications").OK().Text() + ada.Get("/applications/1").OK().Text() + ada.Get("/applications/2").OK().Text()
+	for _, word := range []string{"applicant", "organization", "criterion", "why", "fingerprint", "asks", "answer", "decided"} {
+		if !strings.Contains(asked, canary+word) {
+			t.Errorf("the pages of applications do not show %s%s to an admin: was it stored?", canary, word)
+		}
+	}
 }
 
 // secrets is a world full of canaries.
@@ -187,6 +194,31 @@ func (s *secrets) arriveLocked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.apply(t, canary)
+}
+
+// apply asks to be told in advance, by form and by mail.
+func (s *secrets) apply(t *testing.T, mark string) {
+	t.Helper()
+	form := s.Visit(s.GateURL).Get("/notifications/request").OK().Submit("form-request", []world.Field{{Name: "name", Value: mark + "applicant"},
+		{Name: "organization", Value: mark + "organization"}, {Name: "role", Value: mark + "role"}, {Name: "address", Value: mark + "@applicant.example"},
+		{Name: "group", Value: "Maintainer of a package"}, {Name: "criterion", Value: mark + "criterion"}, {Name: "why", Value: mark + "why"},
+		{Name: "list_address", Value: mark + "list@applicant.example"}, {Name: "reviewers", Value: mark + "reviewers"},
+		{Name: "automated", Value: mark + "automated"}, {Name: "key_id", Value: mark + "fingerprint"}})
+	if form.Status != http.StatusCreated {
+		t.Fatalf("apply by form: %d %s", form.Status, form.Text())
+	}
+	letter := "From: " + mark + "vendor <" + mark + "@vendor.example>\r\nTo: security@lantern.example\r\nSubject: Security notification request: " + mark + "who\r\n\r\n" + mark + "asks\r\n"
+	check(t, s.Gate.Receive(s.ctx, disclosure.ByMail, disclosure.Envelope{From: mark + "@vendor.example", To: []string{"security@lantern.example"}}, strings.NewReader(letter)))
+}
+
+// decide answers the first application and sets the second aside.
+func (s *secrets) decide(t *testing.T, mark string) {
+	t.Helper()
+	check(t, s.DB.AnswerApplication(s.ctx, s.ada(), 1, postgres.ReplyDraft{ID: disclosure.MessageID(disclosure.NewID()), Text: mark + "answer"}))
+	check(t, s.DB.UpdateApplication(s.ctx, s.ada(), 2, func(a *disclosure.Application) error {
+		return a.SetAside(mark+"decided", s.ada(), s.DB.Now())
+	}))
 }
 
 func (s *secrets) opened(t *testing.T) {
@@ -222,6 +254,7 @@ func (s *secrets) triage(t *testing.T) {
 	check(t, err)
 	check(t, s.DB.Reply(s.ctx, s.ada(), postgres.ReplyDraft{ID: disclosure.MessageID(disclosure.NewID()), Case: id,
 		Lane: disclosure.Lane{Kind: disclosure.LaneReporter, ID: string(c.Reporters[0].ID)}, Text: canary + "reply", Files: []disclosure.FileID{file.ID}}))
+	s.decide(t, canary)
 	s.Advance(time.Minute)
 	s.post(t, "/api/v1/mailbox", map[string]string{"code": s.code, "text": canary + "more"})
 }

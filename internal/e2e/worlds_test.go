@@ -99,6 +99,7 @@ func TestWorlds(t *testing.T) {
 		}
 		code = receipt.Code
 	}
+	(&secrets{World: w, ctx: ctx}).apply(t, "unmarked-")
 	compare(t, "with reports that wait", without, answers(t, w, unknown), nothing)
 	// The code of a report not yet opened answers as one that names nothing.
 	for name, ask := range map[string]string{
@@ -115,6 +116,7 @@ func TestWorlds(t *testing.T) {
 	s := &secrets{World: w, ctx: ctx}
 	// One in every state; the fourth stays received.
 	s.accept2(t)
+	s.decide(t, "unmarked-")
 	compare(t, "with cases in every state before disclosure", without, answers(t, w, unknown), nothing)
 	s.embargo(t)
 	w.Settle()

@@ -29,9 +29,14 @@ type page struct {
 // gatePages are the public's.
 func gatePages(w *world.World) []page {
 	list := []page{
-		{name: "gate-home", at: "/"}, {name: "gate-report", at: "/report"}, {name: "gate-mailbox", at: "/mailbox"},
+		{name: "gate-home", at: "/"}, {name: "gate-report", at: "/report"}, {name: "gate-request", at: "/notifications/request"}, {name: "gate-mailbox", at: "/mailbox"},
 		{name: "gate-upcoming", at: "/upcoming"}, {name: "gate-advisories", at: "/advisories"},
 		{name: "gate-not-found", at: "/no/such/page", status: 404},
+		{name: "gate-request-empty", do: func(b *world.Tab) {
+			b.Open(w.GateURL + "/notifications/request")
+			b.Type("#why", "To build in time.")
+			b.Submit(`form[action="/notifications/request"]`)
+		}},
 		{name: "gate-report-empty", do: func(b *world.Tab) {
 			b.Open(w.GateURL + "/report")
 			b.Type("#address", "no address")
@@ -64,6 +69,8 @@ func deskPages(w *world.World) []page {
 		{name: "desk-inbox", at: "/inbox"}, {name: "desk-inbox-all", at: "/inbox?state=all"}, {name: "desk-inbox-none", at: "/inbox?q=nothing-is-called-so"},
 		{name: "desk-figures", at: "/figures"}, {name: "desk-figures-quarters", at: "/figures?by=quarter"},
 		{name: "desk-releases", at: "/releases"}, {name: "desk-distributors", at: "/distributors"}, {name: "desk-distributor-new", at: "/distributors/new"},
+		{name: "desk-applications", at: "/applications"}, {name: "desk-application", at: "/applications/1"},
+		{name: "desk-application-letter", at: "/applications/1?letter=application-declined"}, {name: "desk-distributor-applicant", at: "/distributors/new?application=1"},
 		{name: "desk-outbox", at: "/outbox"}, {name: "desk-health", at: "/health"}, {name: "desk-members", at: "/members"}, {name: "desk-log", at: "/log"},
 		{name: "desk-policy", at: "/policy"}, {name: "desk-vault", at: "/vault"}, {name: "desk-account", at: "/account"}, {name: "desk-step-up", at: "/step-up"},
 		{name: "desk-not-found", at: "/no/such/page", status: 404}, {name: "desk-no-case", at: "/cases/4711", status: 404},
