@@ -574,6 +574,9 @@ func (c *Case) Split(other *Case, by Caller, now time.Time) error {
 	if other.Merged != c.ID {
 		return Refuse("split", other.Name()+" was not merged into "+c.Name()+".")
 	}
+	if c.Merged != "" { // its reporters are elsewhere, and those of other with them
+		return Refuse("split", c.Name()+" was merged itself. Undo that first.")
+	}
 	other.Merged = ""
 	if err := other.Reopen(by, now); err != nil {
 		other.Merged = c.ID

@@ -24,6 +24,12 @@ import (
 
 // opens is work beside the gate: it opens what came and lets answers leave.
 func (w *world) opens() func() {
+	once, _ := w.opensTo()
+	return once
+}
+
+// opensTo is opens, with every mail that was sent.
+func (w *world) opensTo() (once func(), mails func() []string) {
 	w.t.Helper()
 	texts, err := letters.New(nil)
 	if err != nil {
@@ -47,11 +53,16 @@ func (w *world) opens() func() {
 	x := work.New(work.Config{DB: w.DB, Sender: relay, Letters: texts, DeskURL: "https://desk.example", GateURL: w.server.URL,
 		Version: "test", Data: dir})
 	return func() {
-		w.t.Helper()
-		if _, err := x.Once(context.Background()); err != nil {
-			w.t.Fatalf("Once: %v", err)
+			w.t.Helper()
+			if _, err := x.Once(context.Background()); err != nil {
+				w.t.Fatalf("Once: %v", err)
+			}
+		}, func() (list []string) {
+			for _, m := range sink.Messages() {
+				list = append(list, strings.Join(m.To, " ")+"\n"+string(m.Data))
+			}
+			return list
 		}
-	}
 }
 
 // theCase is the only case there is.

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"postern/internal/disclosure"
 )
 
@@ -268,7 +266,11 @@ func (db *DB) withTwo(ctx context.Context, by disclosure.Caller, from, into disc
 		if err != nil {
 			return err
 		}
-		if err := t.moveMessages(ctx, moving, target); err != nil {
+		source, goal := a, b
+		if target == a.ID {
+			source, goal = b, a
+		}
+		if err := t.moveLanes(ctx, moving, source, goal); err != nil {
 			return err
 		}
 		for _, c := range []*disclosure.Case{b, a} {
@@ -278,32 +280,4 @@ func (db *DB) withTwo(ctx context.Context, by disclosure.Caller, from, into disc
 		}
 		return nil
 	})
-}
-
-// moveMessages seals the lanes of reporters anew, under the key of the case
-// they go to. Both cases were loaded in this transaction.
-func (t *tx) moveMessages(ctx context.Context, reporters []disclosure.ReporterID, to disclosure.CaseID) error {
-	rows, err := t.Query(ctx, `SELECT `+messageColumns+` FROM message m LEFT JOIN member w ON w.id = m.member
-		WHERE m.lane = 'reporter' AND m.lane_id = ANY($1) ORDER BY m.id FOR UPDATE OF m`, reporters)
-	if err != nil {
-		return fmt.Errorf("read the lanes: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, t.scanMessage)
-	if err != nil {
-		return fmt.Errorf("read the lanes: %w", err)
-	}
-	batch := &pgx.Batch{}
-	for _, m := range list {
-		m.Case = to
-		sealed, err := t.sealMessage(m)
-		if err != nil {
-			return err
-		}
-		batch.Queue(`UPDATE message SET case_id = $2, sealed = $3 WHERE id = $1`, m.ID, to, sealed)
-	}
-	batch.Queue(`UPDATE reply_token SET case_id = $2 WHERE lane IN ('reporter', 'invite') AND lane_id = ANY($1)`, reporters, to)
-	if err := t.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("move the lanes: %w", err)
-	}
-	return nil
 }

@@ -89,15 +89,24 @@ const fileChunks = 16
 
 // storeFile seals a file under the key of its owner, which is in t.keys.
 func (t *tx) storeFile(ctx context.Context, of owner, label, mediaType string, arrival disclosure.ArrivalID, body io.Reader) (disclosure.File, error) {
+	f := disclosure.File{Label: disclosure.CleanLabel(label), Type: mediaType, Added: t.now, By: t.by.Name}
+	return t.storeFileAs(ctx, of, f, arrival, func(w io.Writer) error {
+		_, err := io.Copy(w, body)
+		return err
+	})
+}
+
+// storeFileAs is storeFile for what fill writes, under an id of its own.
+func (t *tx) storeFileAs(ctx context.Context, of owner, f disclosure.File, arrival disclosure.ArrivalID, fill func(io.Writer) error) (disclosure.File, error) {
 	owner := of.id()
 	key, ok := t.keys[owner]
 	if !ok {
 		return disclosure.File{}, errors.New("store a file: the key of its owner was not opened")
 	}
-	f := disclosure.File{ID: disclosure.FileID(disclosure.NewID()), Label: disclosure.CleanLabel(label), Type: mediaType, Added: t.now, By: t.by.Name}
+	f.ID = disclosure.FileID(disclosure.NewID())
 	// The row first: chunks refer to it. Size and digest are known after the last.
 	_, err := t.Exec(ctx, `INSERT INTO file (id, case_id, release, application, arrival, added, sealed)
-		VALUES ($1, nullif($2, ''), nullif($3, ''), nullif($4, ''), nullif($5, ''), $6, '')`, f.ID, of.Case, of.Release, of.Application, arrival, t.now)
+		VALUES ($1, nullif($2, ''), nullif($3, ''), nullif($4, ''), nullif($5, ''), $6, '')`, f.ID, of.Case, of.Release, of.Application, arrival, f.Added)
 	if err != nil {
 		return f, fmt.Errorf("store a file: %w", err)
 	}
@@ -115,9 +124,11 @@ func (t *tx) storeFile(ctx context.Context, of owner, label, mediaType string, a
 		return flush()
 	})
 	sum := sha256.New()
-	if f.Size, err = io.Copy(io.MultiWriter(blob, sum), body); err != nil {
+	n := counter{}
+	if err := fill(io.MultiWriter(blob, sum, &n)); err != nil {
 		return f, fmt.Errorf("store a file: %w", err)
 	}
+	f.Size = n.n
 	if err := blob.Close(); err != nil {
 		return f, fmt.Errorf("store a file: %w", err)
 	}
@@ -133,6 +144,13 @@ func (t *tx) storeFile(ctx context.Context, of owner, label, mediaType string, a
 		return f, fmt.Errorf("store a file: %w", err)
 	}
 	return f, nil
+}
+
+type counter struct{ n int64 }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	return len(p), nil
 }
 
 // readFile writes a file's bytes, chunk by chunk; its owner's key is in t.keys.
