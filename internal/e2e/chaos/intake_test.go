@@ -69,12 +69,17 @@ func newOwnCluster(t *testing.T) *ownCluster {
 	pgtest.Cluster(t) // skips where there is none
 	dir, err := os.MkdirTemp("/tmp", "pc")
 	must(t, err)
-	must(t, os.Chmod(dir, 0o711)) // the server's user must pass
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	return newClusterIn(t, dir)
+}
+
+func newClusterIn(t *testing.T, dir string) *ownCluster {
+	t.Helper()
+	must(t, os.Chmod(dir, 0o711)) // the server's user must pass
 	c := &ownCluster{t: t, conf: embedded.Config{Dir: filepath.Join(dir, "pg")}}
 	c.start()
 	t.Cleanup(func() { c.Stop() })
-	_, err = postgres.Migrate(t.Context(), c.Owner())
+	_, err := postgres.Migrate(t.Context(), c.Owner())
 	must(t, err)
 	return c
 }

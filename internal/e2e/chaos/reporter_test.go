@@ -38,6 +38,7 @@ type report struct {
 	key    string // idempotency key
 	way    way
 	box    string // the code of the mailbox it is for
+	size   int    // bytes of its text, at least; 0: a few
 
 	code    string // the API's; every acknowledgment must name the same
 	acked   int
@@ -74,6 +75,11 @@ func (r *reporters) next(by way) *report {
 		r.open[by] = append(open[:i], open[i+1:]...)
 		return again
 	}
+	return r.fresh(by)
+}
+
+// fresh is a new report; the caller holds the lock.
+func (r *reporters) fresh(by way) *report {
 	id := vault.NewID()
 	rep := &report{marker: "marker" + id[:20], key: vault.NewID() + id, way: by}
 	if by == toMailbox {
@@ -86,11 +92,8 @@ func (r *reporters) next(by way) *report {
 // errCut: the program went away before it had answered.
 var errCut = errors.New("no whole answer")
 
-// Answers of the mail listener, as statuses.
-const (
-	mailTaken = 250
-	mailLater = 451
-)
+// mailTaken is the mail listener's receipt, as a status.
+const mailTaken = 250
 
 // send sends one report and notes the answer. Whatever is neither a receipt
 // nor a clear "not stored" fails the test. mayBeCut: the program may be killed.
@@ -162,7 +165,8 @@ func (r *reporters) mail(_ context.Context, p *program, rep *report) (int, []byt
 func (rep *report) String() string { return "report " + rep.marker + " " + string(rep.way) }
 
 func (rep *report) text() string {
-	return rep.marker + "\n\nThe lantern leaks. " + strings.Repeat("It drips on the floor of the tower. ", 60) + "\n"
+	return rep.marker + "\n\nThe lantern leaks. " + strings.Repeat("It drips on the floor of the tower. ", 60) + "\n" +
+		strings.Repeat(rep.key+" drips on the floor of the tower.\n", rep.size/(len(rep.key)+30))
 }
 
 func (r *reporters) post(ctx context.Context, p *program, rep *report) (int, []byte, error) {
