@@ -209,6 +209,16 @@ func (a *Application) SetKey(certificate []byte, fingerprint string, by Caller, 
 	return nil
 }
 
+// MailboxStatus is what an applicant reads of it in a mailbox: nothing of who
+// is on the list, nor why.
+func (a *Application) MailboxStatus(now time.Time) MailboxItem {
+	text := "We have your application. The team decides, and answers here."
+	if a.State == ApplicationAnswered {
+		text = "The team has decided about your application."
+	}
+	return MailboxItem{Kind: ItemStatus, At: now, Text: text}
+}
+
 // Note records a line of history that no rule makes.
 func (a *Application) Note(kind EventKind, by Caller, now time.Time, text string) {
 	a.record(kind, by, now, "%s", text)

@@ -3,6 +3,7 @@ package gate_test
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -59,12 +60,22 @@ func TestRequestNamesEachMissingItem(t *testing.T) {
 		t.Errorf("%d arrivals were stored of forms that are not complete", n-before)
 	}
 	one.Set("list_address", "me@pack.example")
+	last := ""
 	for _, f := range []url.Values{complete(), one} {
-		if code, body := post(f); code != http.StatusCreated || !strings.Contains(body, "We have your application") {
+		code, body := post(f)
+		last = body
+		if code != http.StatusCreated || !strings.Contains(body, "We have your application") {
 			t.Errorf("complete: %d\n%s", code, body)
 		}
 	}
 	w.OpenAll(t)
+	code := regexp.MustCompile(`name="code" value="([^"]+)"`).FindStringSubmatch(last)
+	if code == nil {
+		t.Fatalf("the answer to a complete one holds no code:\n%s", last)
+	}
+	if a := w.form("/mailbox", "code", code[1]); !strings.Contains(a.body, "We have your application.") {
+		t.Errorf("its mailbox answers %d and does not say how it stands:\n%s", a.status, a.body)
+	}
 	open, _, err := w.DB.Applications(t.Context(), w.Ada, 10)
 	if err != nil || len(open) != 2 || open[0].Applicant.Name != "Vera Vendor" || open[0].Applicant.Mailbox == "" || open[0].State != disclosure.ApplicationReceived {
 		t.Errorf("applications %+v, %v; want both, with their mailboxes", open, err)

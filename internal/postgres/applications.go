@@ -230,6 +230,11 @@ func (t *tx) storeApplication(ctx context.Context, a *Arrival, o Opened) error {
 	if err := t.noteInMailbox(ctx, a, x.Applicant.Mailbox, o); err != nil {
 		return err
 	}
+	if a.application == nil {
+		if err := t.postApplicationStatus(ctx, x); err != nil {
+			return err
+		}
+	}
 	return t.closeArrival(ctx, a, owner{Application: x.ID})
 }
 
@@ -360,11 +365,30 @@ func (t *tx) applicationByNumber(ctx context.Context, number int) (id disclosure
 // What becomes a report goes through MakeReport.
 func (db *DB) UpdateApplication(ctx context.Context, by disclosure.Caller, number int, change func(*disclosure.Application) error) error {
 	return db.withApplication(ctx, by, number, func(t *tx, a *disclosure.Application) error {
+		from := a.State
 		if err := change(a); err != nil {
 			return err
 		}
-		return t.saveApplication(ctx, a)
+		if err := t.saveApplication(ctx, a); err != nil {
+			return err
+		}
+		if a.State == from {
+			return nil
+		}
+		return t.postApplicationStatus(ctx, a)
 	})
+}
+
+// postApplicationStatus tells the applicant's mailbox, if there is one, how it stands.
+func (t *tx) postApplicationStatus(ctx context.Context, a *disclosure.Application) error {
+	if a.Applicant.Mailbox == "" {
+		return nil
+	}
+	err := t.postItem(ctx, a.Applicant.Mailbox, a.MailboxStatus(t.now))
+	if errors.Is(err, disclosure.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (db *DB) withApplication(ctx context.Context, by disclosure.Caller, number int, f func(*tx, *disclosure.Application) error) error {
