@@ -232,3 +232,36 @@ func publicPages(w *team) string {
 	}
 	return b.String()
 }
+
+// TestC11FingerprintIsTheKeys: wherever a page shows the team key's
+// fingerprint, it is in full, in groups, and gpg finds the same one in the key
+// that is served.
+func TestC11FingerprintIsTheKeys(t *testing.T) {
+	world.Need(t, "gpg")
+	w := cryptoTeam(t)
+	v := w.Visit(w.GateURL)
+	shown := func(key []byte) string {
+		t.Helper()
+		out, _ := world.NewGPG(t).Run(key, "--with-colons", "--show-keys")
+		for line := range strings.Lines(string(out)) {
+			if f := strings.Split(line, ":"); f[0] == "fpr" {
+				return f[9]
+			}
+		}
+		t.Fatalf("gpg finds no key: %s", out)
+		return ""
+	}
+	print := shown(v.Get("/key.asc").OK().Body)
+	if len(print) != 40 {
+		t.Errorf("the fingerprint %q has not 40 digits", print)
+	}
+	for _, path := range []string{"/", "/report"} {
+		v.Get(path).OK().Has(fingerprint(print))
+	}
+	text := v.Get("/.well-known/security.txt").OK().Text()
+	_, line, ok := strings.Cut(text, "\nEncryption: ")
+	line, _, _ = strings.Cut(line, "\n")
+	if !ok || shown(v.Get(strings.TrimSpace(line)).OK().Body) != print {
+		t.Errorf("security.txt leads to %q, which is not the key %s:\n%s", line, print, text)
+	}
+}
