@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -147,7 +148,7 @@ func (f *form) judgeRequest(s *set, in *intake) (faults []disclosure.Fault) {
 	item := func(field, label string, needed bool) {
 		switch text := get(field); {
 		case text != "":
-			in.header.Answers = append(in.header.Answers, disclosure.Answer{Ask: label, Text: text})
+			in.header.Answers = append(in.header.Answers, disclosure.Answer{Ask: strings.TrimSuffix(label, "?"), Text: text})
 		case needed:
 			fault(field, ui.Say(ask.Missing, label))
 		}
@@ -161,6 +162,7 @@ func (f *form) judgeRequest(s *set, in *intake) (faults []disclosure.Fault) {
 		fault(public.FieldName, ui.Say(ask.Missing, ask.Name))
 	}
 	in.header.Name = oneLine(get(public.FieldName), 200)
+	in.header.Title = oneLine(cmp.Or(get(public.FieldOrganization), get(public.FieldName)), 120)
 	if get(public.FieldOrganization) == "" && key == "" {
 		fault(public.FieldOrganization, ask.OrganizationOrKey)
 	}

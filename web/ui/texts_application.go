@@ -96,7 +96,7 @@ var englishApplication = ApplicationTexts{
 	SetAsideAs:  "Set aside",
 	Reason:      "How was it decided?",
 	ReasonHint:  "Only admins read it. It sends nothing.",
-	NotAnswered: "No answer was sent yet. The policy promises one either way.",
+	NotAnswered: "No answer was sent yet.",
 	TakeUp:      "Take it up again",
 	AsideBy:     "Set aside by %s",
 	Enroll:      "Enroll as distributor",

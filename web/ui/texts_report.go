@@ -351,7 +351,7 @@ var englishRequest = RequestTexts{
 	Need:             "Why do you need to know ahead?",
 	List:             "The address to be told",
 	ListAddress:      "Address to add",
-	ListAddressHint:  "It is confirmed by a mail to it.",
+	ListAddressHint:  "One that a team reads, where there is a team.",
 	Reviewers:        "Who receives and reads that mail?",
 	Automated:        "What happens to it automatically?",
 	AutomatedHint:    "Tickets, archives, mirrors. Write “nothing” if nothing does.",
