@@ -119,7 +119,7 @@ func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := s.policy()
 	return server.Render(w, r, http.StatusCreated, public.Receipt(public.ReceiptView{
-		Gate: g.frame(ui.NavReport), Code: got.Code.Words(), Received: got.Received, Digest: sum, DigestOf: digestOf,
+		Gate: g.frame(ui.NavReport), Code: got.Code.Words(), At: g.c.URL + public.PathMailbox, Received: got.Received, Digest: sum, DigestOf: digestOf,
 		Files: f.files, Protection: j.protection(), InBrowser: f.armored != nil && j.toKey != "",
 		Readers: p.Contact.Readers, Answer: p.Ack.Within, Next: p.Intake.Next,
 	}))

@@ -64,6 +64,7 @@ type ReportForm struct {
 type ReceiptView struct {
 	ui.Gate
 	Code       []string // eight words
+	At         string   // where the mailbox is, in full; empty: not said
 	Received   time.Time
 	Digest     string // hex SHA-256
 	DigestOf   DigestOf

@@ -27,7 +27,7 @@ if (actions && list) {
 	document.getElementById('print-code').addEventListener('click', () => print());
 	document.getElementById('save-code').addEventListener('click', () => {
 		const link = document.createElement('a');
-		link.href = URL.createObjectURL(new Blob([words + '\n'], { type: 'text/plain' }));
+		link.href = URL.createObjectURL(new Blob([words + '\n' + actions.dataset.at + '\n'], { type: 'text/plain' }));
 		link.download = actions.dataset.file;
 		link.click();
 		setTimeout(() => URL.revokeObjectURL(link.href), 10000);

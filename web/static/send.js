@@ -13,7 +13,6 @@ function say(text) { $('send-status').textContent = text; }
 // show moves the bar, and says it in words at every tenth.
 function show(done, all, text) {
 	const percent = Math.floor(100 * done / Math.max(all, 1)), bar = $('send-progress');
-	bar.hidden = false;
 	bar.value = percent;
 	if (percent - Number(bar.dataset.said) < 10 && percent < 100) return;
 	bar.dataset.said = percent;
@@ -50,9 +49,9 @@ function check() {
 	const address = (input('address')?.value || '').trim(), key = (input('own_key')?.value || '').trim();
 	if (!typed().value.trim() && (typed().required || files().length === 0)) at(typed().name, words.empty);
 	if (address && !/^[^\s,;<>"\\@]+@[^\s,;<>"\\@]+$/.test(address)) at('address', words.address);
-	if (key && !key.includes('-----BEGIN PGP PUBLIC KEY BLOCK-----')) at('own_key', words.ownKey);
 	const sum = files().reduce((n, f) => n + f.size, 0);
 	if (sum > Number(form.dataset.max)) at('files', fill(words.large, size(sum)));
+	if (key && !key.includes('-----BEGIN PGP PUBLIC KEY BLOCK-----')) at('own_key', words.ownKey);
 	return found;
 }
 
@@ -153,9 +152,12 @@ function busy(on) {
 	for (const f of form.querySelectorAll('.field, .more, .draft')) f.inert = on;
 	button.hidden = on;
 	$('send-stop').hidden = !on;
-	if (on) $('send-stop').focus();
-	else $('send-progress').hidden = true;
+	$('send-progress').hidden = !on;
+	$('send-progress').value = 0;
 	$('send-progress').dataset.said = -10;
+	if (!on) return;
+	say(words.starting);
+	$('send-stop').focus();
 }
 
 // again says what went wrong and what to press; nothing typed is lost.

@@ -120,7 +120,7 @@ var englishIntake = IntakeTexts{
 }
 
 var englishSend = SendTexts{
-	Progress:        "Sending",
+	Progress:        "Sending.",
 	Encrypting:      "Encrypting in your browser: %s percent.",
 	Sending:         "Sending: %s percent, %s of %s. Keep this page open.",
 	Waiting:         "All of it is sent. Waiting for the answer.",

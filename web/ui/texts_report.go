@@ -10,7 +10,6 @@ type HomeTexts struct {
 	ShortAck        string
 	ShortAckText    string
 	ShortAckAny     string
-	ShortKey        string
 	ShortAccount    string
 	Button          string
 	NotPublic       string
@@ -65,6 +64,8 @@ type ReportTexts struct {
 	SoonText        string
 	Next            string
 	NextGeneral     string
+	Need            string
+	NeedText        string
 	Description     string
 	DescriptionHint string
 	Versions        string
@@ -142,6 +143,7 @@ type ReceiptTexts struct {
 	NextHow           string
 	Open              string
 	OpenHint          string
+	Where             string
 }
 
 // PausedTexts is the answer to a report while intake is paused..
@@ -196,7 +198,6 @@ var englishHome = HomeTexts{
 	ShortAck:        "First answer",
 	ShortAckText:    "from a member of the team, within %s",
 	ShortAckAny:     "within %s",
-	ShortKey:        "Key",
 	ShortAccount:    "No account needed. You may stay anonymous.",
 	Button:          "Report a vulnerability",
 	NotPublic:       "Please do not open a public issue about it.",
@@ -249,9 +250,11 @@ var englishReport = ReportTexts{
 	Soon:            "How soon",
 	SoonText:        "A first answer within %s.",
 	Next:            "What happens next",
-	NextGeneral:     "You get a mailbox code. With it you read our answers and add to your report. No account, no name needed.",
+	NextGeneral:     "You get a mailbox code. With it you read our answers and add to your report.",
+	Need:            "What you need",
+	NeedText:        "Nothing but the first answer below. No account, no name.",
 	Description:     "What did you find?",
-	DescriptionHint: "Text, or one whole message encrypted to our key.",
+	DescriptionHint: "One sentence is enough to begin. If you are not sure that it is a vulnerability, send it all the same.",
 	Versions:        "Where is it?",
 	VersionsHint:    "Versions, component, platform; what you know.",
 	Reproduce:       "How can we see it happen?",
@@ -325,6 +328,7 @@ var englishReceipt = ReceiptTexts{
 	NextSoon:          "A member of the team answers within %s.",
 	NextHow:           "The answer lies in your mailbox.",
 	Open:              "Open the mailbox",
+	Where:             "You come back with it at %s",
 	OpenHint:          "Until a member of the team has opened your report, the mailbox is empty.",
 }
 

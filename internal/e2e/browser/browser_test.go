@@ -171,8 +171,10 @@ func TestJourneys(t *testing.T) {
 				b.Script(c.script)
 				b.Open(w.GateURL + "/")
 				noSideways(b)
+				plainWords(b, "main .short")
 				b.Go("follow the way to report", chromedp.Click(chromedp.CSS(`main a[href="/report"]`)))
 				noSideways(b)
+				plainWords(b, `form[action="/report"]`)
 				if required := count(b, `form[action="/report"] :is(input, textarea, select):required`); required != 1 {
 					t.Errorf("the form has %d required fields, want 1", required)
 				}
@@ -200,8 +202,15 @@ func TestJourneys(t *testing.T) {
 
 	t.Run("reporter by keyboard", func(t *testing.T) {
 		b := world.NewTab(t)
-		b.Open(w.GateURL + "/report")
-		for range 60 { // Tab until the description has the focus
+		b.Open(w.GateURL + "/")
+		for range 60 { // Tab until the way to report has the focus
+			if world.Eval[bool](b, `document.activeElement.matches("main a[href='/report']")`) {
+				break
+			}
+			b.Key("\t")
+		}
+		b.Go("press Enter", chromedp.KeyEvent("\r"))
+		for range 60 { // then the description
 			if world.Eval[string](b, `document.activeElement.id`) == "description" {
 				break
 			}
@@ -216,6 +225,16 @@ func TestJourneys(t *testing.T) {
 		}
 		b.Key("\r")
 		b.Wait("the receipt", `document.getElementById("code-words")`)
+		for range 60 { // the box is within reach
+			if world.Eval[string](b, `document.activeElement.id`) == "code-kept" {
+				break
+			}
+			b.Key("\t")
+		}
+		b.Key(" ")
+		if !world.Eval[bool](b, `document.getElementById("code-kept").checked`) {
+			t.Error("the box that the code is kept cannot be ticked by keyboard")
+		}
 	})
 
 	t.Run("triager", func(t *testing.T) {
@@ -272,6 +291,23 @@ func TestJourneys(t *testing.T) {
 			t.Errorf("an auditor's /distributors answers %d, want 404", p.Status)
 		}
 	})
+}
+
+// plainWords: nothing that is seen there needs to know what PGP is.
+func plainWords(b *world.Tab, selector string) {
+	b.T.Helper()
+	seen := world.Eval[string](b, fmt.Sprintf(`(() => {
+		const walk = document.createTreeWalker(document.querySelector(%q), NodeFilter.SHOW_TEXT), out = [];
+		while (walk.nextNode()) if (walk.currentNode.parentElement.checkVisibility()) out.push(walk.currentNode.data);
+		return out.join(" ") })()`, selector))
+	for _, word := range []string{"PGP", "GPG", "armor", "fingerprint", "public key"} {
+		if strings.Contains(seen, word) {
+			b.T.Errorf("%s: %q stands in the way: %s", b.Location(), word, seen)
+		}
+	}
+	if len(seen) < 100 {
+		b.T.Errorf("%s: only %q is seen", b.Location(), seen)
+	}
 }
 
 func count(b *world.Tab, selector string) int {
