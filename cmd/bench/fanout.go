@@ -195,21 +195,26 @@ func (f *fan) approved(ctx context.Context) (disclosure.NoticeID, error) {
 	}
 	text := prose(noticeBytes)
 	err = db.UpdateRelease(ctx, by, id, func(r *disclosure.Release) error {
-		err := inOrder(
+		return inOrder(
 			func() error { return r.Plan(db.Now().Add(7*24*time.Hour), "UTC", "", by, db.Now()) },
-			func() error { return r.SetVersion("4.2", "4.2.10", by, db.Now()) },
-			func() error { return r.DraftNotices(by, db.Now()) })
-		for _, n := range r.Notices {
-			if err == nil {
-				err = r.EditNotice(n.ID, "Lantern security release", text, by, db.Now())
-			}
-		}
-		return err
+			func() error { return r.SetVersion("4.2", "4.2.10", by, db.Now()) })
 	})
 	if err != nil {
 		return "", err
 	}
 	if _, err := db.AddPatch(ctx, by, id, disclosure.Patch{Series: "4.2", Name: "4.2.patch"}, bytes.NewReader(f.patch)); err != nil {
+		return "", err
+	}
+	err = db.UpdateRelease(ctx, by, id, func(r *disclosure.Release) error {
+		err := r.DraftNotices(by, db.Now())
+		for _, n := range r.Notices {
+			if err == nil {
+				err = r.EditNotice(n.ID, "Lantern security release", text+"\n"+r.Essentials(n.Audience), by, db.Now())
+			}
+		}
+		return err
+	})
+	if err != nil {
 		return "", err
 	}
 	return f.approve(ctx, id)

@@ -86,7 +86,7 @@ func (p *player) write(r *disclosure.Release, by disclosure.Caller, now time.Tim
 		if err != nil {
 			return err
 		}
-		if err := r.EditNotice(n.ID, l.Subject, l.Text, by, now); err != nil {
+		if err := r.DraftText(n.ID, l.Subject, l.Text, by, now); err != nil {
 			return err
 		}
 	}

@@ -113,9 +113,17 @@ func (d *Desk) setKey(v *visit) error {
 		err = d.c.DB.SetCertificate(v.Context(), v.by, certificate)
 	}
 	if err != nil {
-		return d.accountAgain(v, err, func(view *pages.AccountView) { view.KeyText = text })
+		return d.accountAgain(v, err, func(view *pages.AccountView) { view.KeyText = keyAgain(text) })
 	}
 	return v.flash(pages.PathAccount, "saved")
+}
+
+// keyAgain is a pasted key as a form shows it again: a private key is not.
+func keyAgain(text string) string {
+	if pgp.Inspect([]byte(text)).Shape == pgp.ShapePrivateKey || strings.Contains(strings.ToUpper(text), "PRIVATE KEY") || strings.Contains(strings.ToUpper(text), "SECRET KEY") {
+		return ""
+	}
+	return text
 }
 
 func oneKey(text string, now time.Time) ([]byte, error) {

@@ -141,15 +141,16 @@ func (d *Desk) caseStep(do string, step caseChange) handler {
 		if err != nil {
 			return err
 		}
-		shown := v.PostFormValue(pages.FieldVersion)
 		change := step.change
 		if step.look != nil {
 			change, err = step.look(v)
 		}
 		if err == nil {
 			err = d.c.DB.UpdateCase(v.Context(), v.by, c.ID, func(c *disclosure.Case) error {
-				if shown != "" && shown != strconv.Itoa(c.Version) && !single(do) {
-					return disclosure.ErrStale
+				if !single(do) {
+					if err := sameVersion(v, c.Version); err != nil {
+						return err
+					}
 				}
 				return change(v, c)
 			})

@@ -139,6 +139,9 @@ func caseArrows(c *disclosure.Case, by disclosure.Caller) ([]pages.CaseStep, pag
 		}
 		all = append(all, step)
 	}
+	if first.Do == "" {
+		first = caseNext(c, by)
+	}
 	return all, first
 }
 

@@ -121,7 +121,7 @@ func (d *Desk) distributorAgain(v *visit, x disclosure.Distributor, err error) e
 	if err != nil {
 		return err
 	}
-	view.Faults, view.KeyText, view.Typed = list, v.PostFormValue(pages.FieldKey), v.PostFormValue(pages.FieldTyped)
+	view.Faults, view.KeyText, view.Typed = list, keyAgain(v.PostFormValue(pages.FieldKey)), v.PostFormValue(pages.FieldTyped)
 	return v.again(pages.Distributor(view))
 }
 

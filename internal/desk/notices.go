@@ -96,7 +96,14 @@ func (d *Desk) noticeSteps() map[string]noticeChange {
 			return all(err, r.PlanNotice(n.ID, at, v.by, now()))
 		}},
 		pages.NoticeRedraft: {"drafted", func(v *visit, r *disclosure.Release, n *disclosure.Notice) error {
-			return d.writeDraft(r, n, v.by)
+			l, err := d.draftOf(r, n)
+			if err != nil {
+				return err
+			}
+			return r.DraftText(n.ID, l.Subject, l.Text, v.by, now())
+		}},
+		pages.NoticeConfirm: {"confirmed", func(v *visit, r *disclosure.Release, n *disclosure.Notice) error {
+			return r.ConfirmText(n.ID, v.PostFormValue(pages.FieldOutdated), v.by, now())
 		}},
 		pages.NoticeThaw: {"thawed", func(v *visit, r *disclosure.Release, n *disclosure.Notice) error { return r.Thaw(n.ID, v.by, now()) }},
 		pages.NoticeCancel: {"canceled", func(v *visit, r *disclosure.Release, n *disclosure.Notice) error {
@@ -120,6 +127,9 @@ func (d *Desk) noticeStep(do string, step noticeChange) handler {
 				return disclosure.ErrNotFound
 			}
 			if err := shown(v, r); err != nil {
+				return err
+			}
+			if err := d.writeDrafts(r, v.by); err != nil { // what the page showed is what is changed
 				return err
 			}
 			return step.change(v, r, n)
@@ -159,46 +169,32 @@ func (d *Desk) noticeAgain(v *visit, err error, keep func(*pages.NoticeView)) er
 
 func keepNothing(*pages.NoticeView) {}
 
-// writeDrafts writes the text of every draft that has none.
+// writeDrafts lets every draft that nobody edited follow the release.
 func (d *Desk) writeDrafts(r *disclosure.Release, by disclosure.Caller) error {
-	for _, n := range r.Notices {
-		if n.State == disclosure.NoticeDraft && n.Subject == "" && n.Text == "" {
-			if err := d.writeDraft(r, n, by); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return r.Follow(func(n *disclosure.Notice) (string, string, error) {
+		l, err := d.draftOf(r, n)
+		return l.Subject, l.Text, err
+	}, by, d.c.DB.Now())
 }
 
-// writeDraft writes a notice's text from its template, out of what its
-// audience may know.
-func (d *Desk) writeDraft(r *disclosure.Release, n *disclosure.Notice, by disclosure.Caller) error {
+// draftOf writes a notice's text from its template, out of what its audience
+// may know.
+func (d *Desk) draftOf(r *disclosure.Release, n *disclosure.Notice) (letters.Letter, error) {
 	lang, brief := r.Policy.Project.Language, r.Brief(n.Audience)
 	brief.URL = d.c.GateURL
 	change := letters.Change{Brief: brief, Was: n.Was}
 	if n.Change == disclosure.ChangeCalledOff {
-		l, err := d.c.Letters.CalledOff(lang, change)
-		if err != nil {
-			return err
-		}
-		return r.EditNotice(n.ID, l.Subject, l.Text, by, d.c.DB.Now())
+		return d.c.Letters.CalledOff(lang, change)
 	}
 	l, err := d.c.Letters.Notice(lang, brief)
-	if err != nil {
-		return err
+	if err != nil || n.Change != disclosure.ChangeMoved {
+		return l, err
 	}
-	if n.Change == disclosure.ChangeMoved {
-		moved, err := d.c.Letters.Moved(lang, change)
-		if err != nil {
-			return err
-		}
-		if n.Audience == disclosure.ToDistributors {
-			moved.Text += "\n" + l.Text
-		}
-		l = moved
+	moved, err := d.c.Letters.Moved(lang, change)
+	if n.Audience == disclosure.ToDistributors {
+		moved.Text += "\n" + l.Text
 	}
-	return r.EditNotice(n.ID, l.Subject, l.Text, by, d.c.DB.Now())
+	return moved, err
 }
 
 // freeze fixes the bytes, made from the notice as it is locked.
@@ -214,6 +210,9 @@ func (d *Desk) freeze(v *visit) error {
 	now := d.c.DB.Now()
 	err = d.c.DB.FreezeNotice(v.Context(), v.by, n.ID, func(w postgres.NoticeWork) ([]byte, []disclosure.Fault, error) {
 		if err := shown(v, w.Release); err != nil {
+			return nil, nil, err
+		}
+		if err := d.writeDrafts(w.Release, v.by); err != nil {
 			return nil, nil, err
 		}
 		if lack := w.Release.Missing(disclosure.ToFreeze, n.Audience, disclosure.Facts{}, now); len(lack) > 0 {
@@ -369,7 +368,7 @@ func (d *Desk) send(v *visit) error {
 	switch {
 	case shown(v, r) != nil || v.PostFormValue(pages.FieldDigest) != n.Digest:
 		err = disclosure.ErrStale
-	case strings.TrimSpace(typed) != r.Title:
+	case !r.Named(typed):
 		err = typedWrong(r.Title)
 	default:
 		err = d.c.DB.StartSending(v.Context(), v.by, n.ID, func(w postgres.NoticeWork) []disclosure.Fault { return unusable(w.Recipients, now) })

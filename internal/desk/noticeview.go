@@ -30,6 +30,10 @@ func (d *Desk) noticeView(v *visit, r *disclosure.Release, n *disclosure.Notice)
 	if !n.SendAt.IsZero() {
 		view.Form.SendAt = n.SendAt.UTC().Format(hourForm)
 	}
+	view.Outdated = r.Outdated(n)
+	if n.Audience == disclosure.ToReporters && open(n) {
+		view.Untold = r.Untold()
+	}
 	var facts disclosure.Facts
 	if view.Listed {
 		list, err := d.c.DB.Recipients(v.Context(), v.by, n.ID)
@@ -59,9 +63,7 @@ func (d *Desk) noticeView(v *visit, r *disclosure.Release, n *disclosure.Notice)
 }
 
 // open reports whether the notice may still be sent.
-func open(n *disclosure.Notice) bool {
-	return n.State == disclosure.NoticeDraft || n.State == disclosure.NoticeFrozen || n.State == disclosure.NoticeApproved
-}
+func open(n *disclosure.Notice) bool { return n.Open() }
 
 func approvedBy(n *disclosure.Notice, by disclosure.Caller) bool {
 	return slices.ContainsFunc(n.Approvals, func(a disclosure.Approval) bool {
@@ -188,7 +190,7 @@ func recipientRows(list []disclosure.Recipient, now time.Time) []pages.Recipient
 	rows := make([]pages.RecipientRow, len(list))
 	for i, r := range list {
 		rows[i] = pages.RecipientRow{Name: r.Name, Address: r.Address, Problem: recipientProblem(r, now),
-			Clear: r.ClearText && len(r.Keys) == 0 && r.Distributor != ""}
+			Clear: r.ClearText && len(r.Keys) == 0 && (r.Distributor != "" || r.Reporter != "")}
 		for _, c := range certificates(r.Keys) {
 			rows[i].Prints = append(rows[i].Prints, c.Fingerprint())
 		}
@@ -287,10 +289,10 @@ func hasAddress(c *pgp.Certificate, address string) bool {
 // frozen makes the bytes that are signed: the same for every recipient, and
 // the same each time they are made from the same release.
 func (d *Desk) frozen(r *disclosure.Release, n *disclosure.Notice, from string, patch func(disclosure.FileID) ([]byte, error)) ([]byte, error) {
-	m := mail.FrozenMessage{From: from, Subject: n.Subject, Text: n.Text}
+	m := mail.FrozenMessage{From: from, Subject: n.Subject, Text: n.Text, Public: !n.Audience.Private()}
 	if n.Audience == disclosure.ToDistributors && n.Change != disclosure.ChangeCalledOff {
-		for _, p := range r.Patches {
-			b, err := patch(p.File.ID)
+		for i, p := range r.PatchBriefs() { // in the order of r.Patches, under the names the text gives them
+			b, err := patch(r.Patches[i].File.ID)
 			if err != nil {
 				return nil, err
 			}

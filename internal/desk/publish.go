@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/internal/disclosure"
+	"postern/internal/publish"
 	pages "postern/web/desk"
 	"postern/web/ui"
 )
@@ -162,6 +163,8 @@ func documentRows(r *disclosure.Release, publishing []disclosure.Advisory, docs,
 		switch {
 		case !strings.HasPrefix(doc.Path, "/"), doc.Signed && len(doc.Bytes) == 0: // served by no route, or left as it is
 			continue
+		case doc.Keep && known: // published before
+			continue
 		case doc.Path == upcomingPath:
 			if !toldAhead(r) {
 				continue
@@ -172,7 +175,8 @@ func documentRows(r *disclosure.Release, publishing []disclosure.Advisory, docs,
 		row := pages.DocumentRow{Path: doc.Path, What: what(doc), New: !known}
 		for _, a := range publishing {
 			if strings.HasSuffix(doc.Path, "/"+a.Name) && strings.HasPrefix(doc.Type, "text/html") {
-				row.Title, row.Text = a.Issue.Text.Title, plainAdvisory(a)
+				row.Title = a.Issue.Text.Title
+				row.Page, _ = publish.Shown(doc.Bytes)
 			}
 		}
 		rows = append(rows, row)
@@ -192,6 +196,9 @@ func toldAhead(r *disclosure.Release) bool {
 // what names a document by its media type.
 func what(doc disclosure.Document) string {
 	kind, _, _ := strings.Cut(doc.Type, ";")
+	if kind == "text/plain" && strings.HasPrefix(doc.Path, "/advisories/") {
+		return "Patch"
+	}
 	switch kind {
 	case "text/html":
 		return "Page"
@@ -201,37 +208,6 @@ func what(doc disclosure.Document) string {
 		return "For machines"
 	}
 	return "File"
-}
-
-// plainAdvisory is an advisory as it will read.
-func plainAdvisory(a disclosure.Advisory) string {
-	var b strings.Builder
-	part := func(title, text string) {
-		if text = strings.TrimSpace(text); text != "" {
-			fmt.Fprintf(&b, "%s\n%s\n\n", title, text)
-		}
-	}
-	part("Name", strings.TrimSpace(a.Name+" "+a.Issue.CVE))
-	part("Title", a.Issue.Text.Title)
-	part("Severity", strings.TrimSpace(a.Issue.Severity.Level+" "+a.Issue.Severity.Vector))
-	part("Summary", a.Issue.Text.Summary)
-	part("Description", a.Issue.Text.Description)
-	part("Impact", a.Issue.Text.Impact)
-	part("What to do", a.Issue.Text.Remedy)
-	part("Until then", a.Issue.Text.Workaround)
-	var lines []string
-	for _, x := range a.Issue.Affected {
-		lines = append(lines, strings.TrimSpace(x.Series+": "+string(x.Effect)+" "+x.Versions))
-	}
-	part("Affected", strings.Join(lines, "\n"))
-	lines = nil
-	for _, x := range a.Versions {
-		lines = append(lines, strings.TrimSpace(x.Series+": "+x.Number+" "+x.NoPatch))
-	}
-	part("Fixed in", strings.Join(lines, "\n"))
-	part("References", strings.Join(a.Issue.Text.References, "\n"))
-	part("Credit", strings.Join(a.Issue.Credits, "\n"))
-	return b.String()
 }
 
 // queuedMails are the announcements that leave with it.

@@ -37,7 +37,11 @@ func (d *Desk) releaseRoutes() {
 }
 
 func (d *Desk) theRelease(v *visit) (*disclosure.Release, error) {
-	return d.c.DB.Release(v.Context(), v.by, disclosure.ReleaseID(v.PathValue("release")))
+	r, err := d.c.DB.Release(v.Context(), v.by, disclosure.ReleaseID(v.PathValue("release")))
+	if err != nil {
+		return nil, err
+	}
+	return r, d.writeDrafts(r, v.by) // as they will be: the next change stores them
 }
 
 func (d *Desk) releases(v *visit) error {
@@ -195,10 +199,8 @@ func (d *Desk) releaseSteps() map[string]releaseChange {
 			return r.StepDone(i, get(v, pages.FieldLink), v.by, now())
 		}},
 		pages.ReleaseDraft: {"drafted", func(v *visit, r *disclosure.Release) error {
-			if _, err := r.AddNotice(disclosure.Audience(get(v, pages.FieldAudience)), v.by, now()); err != nil {
-				return err
-			}
-			return d.writeDrafts(r, v.by)
+			_, err := r.AddNotice(disclosure.Audience(get(v, pages.FieldAudience)), v.by, now())
+			return err
 		}},
 	}
 }
@@ -214,7 +216,10 @@ func (d *Desk) releaseStep(do string, step releaseChange) handler {
 			if err := shown(v, r); err != nil {
 				return err
 			}
-			return step.change(v, r)
+			if err := step.change(v, r); err != nil {
+				return err
+			}
+			return d.writeDrafts(r, v.by)
 		})
 		if err == nil {
 			d.c.Wake()
@@ -224,12 +229,21 @@ func (d *Desk) releaseStep(do string, step releaseChange) handler {
 	}
 }
 
-// shown is ErrStale when the form was made for another version.
+// shown is ErrStale when the form was made for another version of the release.
 func shown(v *visit, r *disclosure.Release) error {
-	if version := v.PostFormValue(pages.FieldVersion); version != "" && version != strconv.Itoa(r.Version) {
-		return disclosure.ErrStale
+	return sameVersion(v, r.Version)
+}
+
+// sameVersion is ErrStale when a form was made for another version, and refuses
+// one that does not say for which.
+func sameVersion(v *visit, is int) error {
+	switch v.PostFormValue(pages.FieldVersion) {
+	case strconv.Itoa(is):
+		return nil
+	case "":
+		return disclosure.Refuse("", "This form does not say which version it was made for. Open the page again, and send it from there.")
 	}
-	return nil
+	return disclosure.ErrStale
 }
 
 // releaseAgain shows the release with what is wrong; other errors are passed on.
@@ -315,10 +329,7 @@ func (d *Desk) plan(v *visit, r *disclosure.Release) error {
 	if err := all(err, r.Plan(at, strings.TrimSpace(f.Zone), f.Reason, v.by, now)); err != nil {
 		return err
 	}
-	if err := r.DraftNotices(v.by, now); err != nil {
-		return err
-	}
-	return d.writeDrafts(r, v.by)
+	return r.DraftNotices(v.by, now)
 }
 
 func typedVersions(v *visit) []disclosure.Version {
@@ -397,13 +408,15 @@ func (d *Desk) readPatches(v *visit, id disclosure.ReleaseID, parts *multipart.R
 				return count, err
 			}
 			count++
-		case name == pages.FieldSeries || name == pages.FieldCase:
+		case name == pages.FieldSeries || name == pages.FieldCase || name == pages.FieldReplace:
 			text, err := io.ReadAll(io.LimitReader(part, 1000))
 			if err != nil {
 				return count, err
 			}
 			if name == pages.FieldSeries {
 				p.Series = string(text)
+			} else if name == pages.FieldReplace {
+				p.Replace = string(text) == "yes"
 			} else if len(text) > 0 {
 				if p.Case, err = d.caseNumbered(v, string(text)); err != nil {
 					return count, err
@@ -482,7 +495,7 @@ func (d *Desk) callOff(v *visit) error {
 			return err
 		}
 		var wrong error
-		if strings.TrimSpace(f.Typed) != r.Title {
+		if !r.Named(f.Typed) {
 			wrong = typedWrong(r.Title)
 		}
 		if err := all(wrong, r.CallOff(f.Reason, v.by, d.c.DB.Now())); err != nil {

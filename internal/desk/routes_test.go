@@ -62,7 +62,7 @@ var expected = map[string]string{
 	"GET /releases/{release}/notices/{notice}/raw": teamOf, "GET /releases/{release}/notices/{notice}/ledger": "ra",
 	"POST /releases/{release}/notices/{notice}/save": "r", "POST /releases/{release}/notices/{notice}/redraft": "r",
 	"POST /releases/{release}/notices/{notice}/freeze": "r", "POST /releases/{release}/notices/{notice}/sign": "r",
-	"POST /releases/{release}/notices/{notice}/thaw": "r", "POST /releases/{release}/notices/{notice}/approve": "r",
+	"POST /releases/{release}/notices/{notice}/thaw": "r", "POST /releases/{release}/notices/{notice}/confirm": "r", "POST /releases/{release}/notices/{notice}/approve": "r",
 	"GET /releases/{release}/notices/{notice}/send": "r", "POST /releases/{release}/notices/{notice}/send": "r",
 	"POST /releases/{release}/notices/{notice}/resend": "r", "POST /releases/{release}/notices/{notice}/settle": "r",
 	"POST /releases/{release}/notices/{notice}/cancel": "r",
@@ -392,7 +392,8 @@ func TestStepUp(t *testing.T) {
 	}
 	for _, path := range []string{release + "/notices/{notice}/send", release + "/publish"} {
 		body := h.calm(h.Ada).page(x.path(path))
-		if !strings.Contains(body, `id="form-step-up"`) || strings.Contains(body, "security@distro.example") || strings.Contains(body, `class="ceremony"`) {
+		// Publishing is blocked in this world, so nobody is asked for a code in vain.
+		if strings.Contains(body, `id="form-step-up"`) != strings.HasSuffix(path, "/send") || strings.Contains(body, "security@distro.example") || strings.Contains(body, `class="ceremony"`) {
 			t.Errorf("GET %s without a step-up: want its form, no name and no button", path)
 		}
 	}

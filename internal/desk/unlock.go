@@ -136,6 +136,7 @@ var flashes = map[string]string{
 	"saved":        "Saved.",
 	"planned":      "The hour is set.",
 	"drafted":      "The notice is drafted.",
+	"confirmed":    "Noted: the text holds as it is.",
 	"frozen":       "The notice is frozen. Its bytes do not change any more.",
 	"thawed":       "The notice is a draft again; what was approved is void.",
 	"approved":     "You approved these bytes for this list.",

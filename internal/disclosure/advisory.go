@@ -30,6 +30,7 @@ type Document struct {
 	Signed   bool
 	Rendered string    // program version that rendered it; older ones are rendered again
 	Renew    time.Time // zero: never; else when work renews it (security.txt)
+	Keep     bool      // the stored one stays, and Bytes is empty: what was published and is not made again
 }
 
 // Edition is the set of documents public from one commit on, and all that is
@@ -46,6 +47,10 @@ type Edition struct {
 	Instance    string
 	Signed      map[string]Document // what is public and signed now, by path: it changes only with its content
 	Publishing  []Advisory          // those that become public by this edition; empty for a site edition
+
+	// Patch reads a patch of the release being published by its SHA-256. Nil:
+	// a site edition, in which the patches stay as they were published.
+	Patch func(sha256 string) ([]byte, error)
 }
 
 // UpcomingText is the frozen text of a sent pre-announcement, word for word.

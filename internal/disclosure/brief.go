@@ -39,4 +39,5 @@ type PatchBrief struct {
 	Series string
 	Size   int64
 	SHA256 string
+	Path   string // of the public document, in an advisory alone; empty: there is none
 }

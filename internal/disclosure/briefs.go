@@ -2,6 +2,7 @@ package disclosure
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -48,9 +49,7 @@ func (r *Release) Brief(a Audience) Brief {
 		}
 		b.Versions = append(b.Versions, kept)
 	}
-	for _, p := range r.Patches {
-		b.Patches = append(b.Patches, p.brief())
-	}
+	b.Patches = append(b.Patches, r.PatchBriefs()...)
 	return b
 }
 
@@ -71,10 +70,6 @@ func (r *Release) BriefFor(id CaseID, a Audience) Brief {
 		b.Patches = r.patchesOf(c)
 	}
 	return b
-}
-
-func (p Patch) brief() PatchBrief {
-	return PatchBrief{Name: p.Name, Series: p.Series, Size: p.File.Size, SHA256: p.File.SHA256}
 }
 
 // severities lists one level per issue, the policy's highest first.
@@ -131,9 +126,9 @@ func (r *Release) supportedOf(c *Case) []Affected {
 // patchesOf lists those of one case, and those of the whole release.
 func (r *Release) patchesOf(c *Case) []PatchBrief {
 	var list []PatchBrief
-	for _, p := range r.Patches {
-		if p.Case == c.ID || p.Case == "" {
-			list = append(list, p.brief())
+	for i, b := range r.PatchBriefs() {
+		if p := r.Patches[i]; p.Case == c.ID || p.Case == "" {
+			list = append(list, b)
 		}
 	}
 	return list
@@ -146,7 +141,7 @@ func (r *Release) Advisories(now time.Time) []Advisory {
 	var list []Advisory
 	for _, c := range r.Cases {
 		a := Advisory{
-			Name: c.PublicName, Version: 1, Issue: r.issue(c), Patches: r.patchesOf(c),
+			Name: c.PublicName, Version: 1, Issue: r.issue(c), Patches: publicPatches(c.PublicName, r.patchesOf(c)),
 			Published: now, Updated: now, Release: r.ID, Project: p.Project,
 		}
 		for _, v := range r.Versions {
@@ -154,6 +149,18 @@ func (r *Release) Advisories(now time.Time) []Advisory {
 			a.Versions = append(a.Versions, v)
 		}
 		list = append(list, a.printable())
+	}
+	return list
+}
+
+// publicPatches says where the public fetches each.
+func publicPatches(advisory string, list []PatchBrief) []PatchBrief {
+	for i, p := range list {
+		name := p.Name
+		if low := strings.ToLower(name); !strings.HasSuffix(low, ".patch") && !strings.HasSuffix(low, ".diff") {
+			name += ".patch"
+		}
+		list[i].Path = "/advisories/" + advisory + "/" + name
 	}
 	return list
 }

@@ -56,6 +56,7 @@ var may = map[string][]Audience{
 	"Patches.Series":            {ToDistributors, ToAnnounce, ToOSS},
 	"Patches.Size":              {ToDistributors, ToAnnounce, ToOSS},
 	"Patches.SHA256":            {ToDistributors, ToAnnounce, ToOSS},
+	"Patches.Path":              nil,
 	"Sharing":                   {ToDistributors},
 	"Urgent":                    {ToDistributors},
 	"Reason":                    {ToDistributors},

@@ -72,7 +72,7 @@ func (m *machine) step() {
 		steps = append(steps,
 			func() { _ = r.EditNotice(n.ID, "s", "t", by, m.now) },
 			func() {
-				_ = r.EditNotice(n.ID, "s", "t", all, m.now)
+				_ = r.DraftText(n.ID, "s", essentials(r, n.Audience), all, m.now)
 				_ = r.Freeze(n.ID, []byte("x"), Facts{}, by, m.now)
 			},
 			func() { _ = r.Approve(n.ID, "l", nil, by, m.now) },
@@ -95,7 +95,7 @@ func (m *machine) step() {
 // chance alone seldom finds five steps in a row.
 func (m *machine) hurry(r *Release, n *Notice) {
 	me := verified(all, m.now)
-	_ = r.EditNotice(n.ID, "s", "t", me, m.now)
+	_ = r.DraftText(n.ID, "s", essentials(r, n.Audience), me, m.now)
 	_ = r.Freeze(n.ID, []byte("x"), Facts{}, me, m.now)
 	_ = r.Approve(n.ID, "l", nil, me, m.now)
 	_ = r.StartSending(n.ID, twoRecipients, me, m.now, m.now)

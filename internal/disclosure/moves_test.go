@@ -100,7 +100,7 @@ func TestEveryNoticeMove(t *testing.T) {
 				p.Lead = Lead{}
 				r := planned(t, p, accepted(t, 1, p))
 				n := notice(r, ToDistributors)
-				n.State, n.Subject, n.Text = from, "s", "t"
+				n.State, n.Subject, n.Text = from, "s", essentials(r, n.Audience)
 				n.Generation, n.Digest = r.Generation, "d"
 				n.Approvals = []Approval{{Generation: n.Generation, Digest: "d"}}
 				now := day0.Add(3 * time.Hour)

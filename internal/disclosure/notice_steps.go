@@ -182,7 +182,10 @@ func (r *Release) EditNotice(id NoticeID, subject, text string, by Caller, now t
 	if n.Subject == subject && n.Text == text {
 		return nil
 	}
-	n.Subject, n.Text = subject, text
+	n.Subject, n.Text, n.Edited = subject, text, true
+	if len(n.Basis) == 0 {
+		n.Basis = r.Basis(n.Audience)
+	}
 	n.thaw()
 	r.record(EventEdited, by, now, "Notice to %s edited", n.Audience.Words())
 	return nil

@@ -67,6 +67,7 @@ func (r *Release) missingFor(what Preflight, n *Notice, facts Facts, now time.Ti
 	default:
 		faults = append(faults, r.contentFaults()...)
 	}
+	faults = append(faults, r.textFaults(n)...)
 	faults = append(faults, facts.Unusable...)
 	if what == ToSend {
 		if len(facts.Recipients) == 0 && n.Audience != ToReporters { // who may all be reached by mailbox alone
@@ -203,7 +204,7 @@ func (r *Release) readyFault(a Audience) []Fault {
 			continue
 		}
 		if n.State == NoticeApproved && n.Generation == r.Generation && n.Approved() != nil {
-			return nil
+			return r.textFaults(n)
 		}
 		return []Fault{{field, fmt.Sprintf("The notice to %s is %s. Freeze and approve it, or cancel it.", a.Words(), n.State)}}
 	}
@@ -325,7 +326,7 @@ func (r *Release) Publish(typed string, by Caller, now, wall time.Time) error {
 	if err := r.Publishable(by, now, wall); err != nil {
 		return err
 	}
-	if strings.TrimSpace(typed) != r.Title {
+	if !r.Named(typed) {
 		return Refuse("name", "Type the release's name exactly as it stands above.")
 	}
 	if err := r.move(Published, by, now, "publish"); err != nil {

@@ -39,6 +39,10 @@ type Patch struct {
 	Series string
 	Name   string // [A-Za-z0-9][A-Za-z0-9._-]*, as attached
 	Case   CaseID // empty: for all of the release
+
+	// Replace says that the releaser was asked: one of the same name for the
+	// same series goes. It is said when adding, and not kept.
+	Replace bool `json:"-"`
 }
 
 // Step is one line of the day's runbook, in order.
@@ -165,6 +169,8 @@ type Notice struct {
 	Approvals []Approval
 	Change    Change    // of the plan, when this audience was told before
 	Was       time.Time // the hour it was told then; zero for a first notice
+	Basis     []Fact    // what the text was made from; empty: not known
+	Edited    bool      // by a member, since it was drafted: it follows the release no more
 
 	Tally map[DeliveryState]int // how its deliveries stand
 }

@@ -130,7 +130,8 @@ func (r *Release) AddArtefact(series string, a Artefact, by Caller, now time.Tim
 var patchForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
 // AddPatch notes an uploaded file. Its bytes are kept as they came; size and
-// SHA-256 are what the signed text will name. The same name again replaces.
+// SHA-256 are what the signed text will name. A series has each name once: the
+// same one again is refused unless p says that it replaces.
 func (r *Release) AddPatch(p Patch, by Caller, now time.Time) error {
 	if err := r.mayChange(by); err != nil {
 		return err
@@ -150,10 +151,14 @@ func (r *Release) AddPatch(p Patch, by Caller, now time.Time) error {
 	if p.Case != "" && !slices.ContainsFunc(r.Cases, func(c *Case) bool { return c.ID == p.Case }) {
 		refusal = refusal.Add("case", "This case is not in the release.")
 	}
-	i := slices.IndexFunc(r.Patches, func(q Patch) bool { return strings.EqualFold(q.Name, p.Name) })
+	i := slices.IndexFunc(r.Patches, func(q Patch) bool { return q.Series == p.Series && strings.EqualFold(q.Name, p.Name) })
 	if i < 0 && len(r.Patches) >= maxPatches {
 		refusal = refusal.Add("patches", fmt.Sprintf("A release has at most %d patches.", maxPatches))
 	}
+	if i >= 0 && !p.Replace {
+		refusal = refusal.Add("name", fmt.Sprintf("There is a patch %s for %s already. Say that the new file replaces it, or give it another name.", r.Patches[i].Name, p.Series))
+	}
+	p.Replace = false
 	if err := refusal.Err(); err != nil {
 		return err
 	}
@@ -171,6 +176,53 @@ func (r *Release) AddPatch(p Patch, by Caller, now time.Time) error {
 	r.void(by, now)
 	r.record(EventEdited, by, now, "Patch %s (%d bytes, SHA-256 %s)", p.Name, p.File.Size, p.File.SHA256)
 	return nil
+}
+
+// PatchBriefs are the release's patches as texts name them and mail carries
+// them. git gives the same names on each branch: a name that several series
+// have begins with the series.
+func (r *Release) PatchBriefs() []PatchBrief {
+	list := make([]PatchBrief, len(r.Patches))
+	uses := map[string]int{}
+	for _, p := range r.Patches {
+		uses[strings.ToLower(p.Name)]++
+	}
+	taken := map[string]bool{}
+	for i, p := range r.Patches {
+		b := PatchBrief{Name: p.Name, Series: p.Series, Size: p.File.Size, SHA256: p.File.SHA256}
+		if uses[strings.ToLower(p.Name)] > 1 {
+			b.Name = seriesPrefix(p.Series) + p.Name
+		}
+		stem := b.Name
+		for n := 2; taken[strings.ToLower(b.Name)]; n++ {
+			b.Name = fmt.Sprintf("%d-%s", n, stem)
+		}
+		b.Name = shortened(b.Name)
+		taken[strings.ToLower(b.Name)] = true
+		list[i] = b
+	}
+	return list
+}
+
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+func seriesPrefix(series string) string {
+	s := strings.Trim(notInNames.ReplaceAllString(series, "-"), "._-")
+	if len(s) > 20 {
+		s = s[:20]
+	}
+	if s == "" {
+		return ""
+	}
+	return s + "-"
+}
+
+// shortened keeps a name within what patchForm allows, and its ending.
+func shortened(name string) string {
+	if len(name) <= 100 {
+		return name
+	}
+	return name[:50] + name[len(name)-50:]
 }
 
 // DropPatch removes one.

@@ -3,9 +3,11 @@ package disclosure
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -88,6 +90,24 @@ func (r *Release) SetTitle(title string, by Caller, now time.Time) error {
 	r.Title = title
 	r.record(EventEdited, by, now, "Name: %s", title)
 	return nil
+}
+
+// writtenOut is how pages show a character that nobody can see or type.
+var writtenOut = regexp.MustCompile(`⟨U\+[0-9A-F]{4,6}⟩`)
+
+// Named reports whether the release's name was typed. What cannot be seen of
+// it need not be, nor what a page wrote for it.
+func (r *Release) Named(typed string) bool {
+	seen := func(s string) string {
+		s = strings.Map(func(c rune) rune {
+			if unicode.In(c, unicode.Cf, unicode.Cc) {
+				return -1
+			}
+			return c
+		}, writtenOut.ReplaceAllString(s, ""))
+		return strings.TrimSpace(s)
+	}
+	return seen(r.Title) != "" && seen(typed) == seen(r.Title)
 }
 
 // SetUrgent lets the lead shrink down to nothing, with a reason.

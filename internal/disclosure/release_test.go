@@ -2,6 +2,7 @@ package disclosure_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestPostponingTakesApprovalsBack(t *testing.T) {
 	n := approve(t, r, ToDistributors, now)
 	before := r.Generation
 	must(t, r.Plan(r.At.AddDate(0, 0, 1), "", "", all, now))
-	if r.Generation != before+1 || n.State != NoticeDraft || len(n.Approvals) > 0 || n.Digest != "" || n.Text != "Text" {
+	if r.Generation != before+1 || n.State != NoticeDraft || len(n.Approvals) > 0 || n.Digest != "" || !strings.Contains(n.Text, "4.2.11") {
 		t.Errorf("after postponing: generation %d → %d, notice %s, %d approvals, text %q", before, r.Generation, n.State, len(n.Approvals), n.Text)
 	}
 	if want := r.At.AddDate(0, 0, -7); !n.SendAt.Equal(want) {
@@ -200,7 +201,7 @@ func TestReleaserSigns(t *testing.T) {
 	r := planned(t, p, accepted(t, 1, p))
 	n := notice(r, ToDistributors)
 	now := day0.AddDate(0, 0, 1)
-	must(t, r.EditNotice(n.ID, "s", "t", all, now))
+	must(t, r.EditNotice(n.ID, "s", essentials(r, n.Audience), all, now))
 	must(t, r.Freeze(n.ID, []byte("bytes"), Facts{}, all, now))
 	refusedAt(t, "Approve without the signature", r.Approve(n.ID, "l", nil, all, now), "signature")
 	must(t, r.SignNotice(n.ID, []byte{1}, all, now))
@@ -235,15 +236,20 @@ func TestPreflightNamesWhatIsMissing(t *testing.T) {
 		}
 	}
 	check("notices/distributors/subject", "notices/distributors/text", "cases/4/public.title", "cases/4/public.description", "cases/4/public.remedy", "cases/4/affected", "cases/4/severity")
-	must(t, r.EditNotice(notice(r, ToDistributors).ID, "s", "t", all, day0))
+	n := notice(r, ToDistributors)
+	redraft := func() { must(t, r.DraftText(n.ID, "s", essentials(r, n.Audience), all, day0)) }
+	redraft()
 	must(t, c.SetPublic(Text{Title: "a", Description: "b", Remedy: "c"}, all, day0))
 	must(t, c.SetSeverity(Severity{Level: "low"}, all, day0))
 	must(t, c.SetAffected([]Affected{{Series: "main", Effect: Affects}, {Series: "4.2", Effect: Affects}, {Series: "3.2", Effect: Affects}}, all, day0))
+	check("patches/main", "versions/4.2", "patches/4.2", "notices/distributors/text")
+	redraft()
 	check("patches/main", "versions/4.2", "patches/4.2")
 	must(t, r.SetVersion("4.2", "4.2.11", all, day0))
 	must(t, r.SetNoPatch("main", "fixed there since May", all, day0))
-	check("patches/4.2")
+	check("patches/4.2", "notices/distributors/text", "notices/distributors/text")
 	must(t, r.AddPatch(Patch{Series: "4.2", Name: "a.patch", File: File{Size: 1, SHA256: digest64}}, all, day0))
+	redraft()
 	check()
 }
 
@@ -325,10 +331,17 @@ func TestTwoMembers(t *testing.T) {
 	text := r.Cases[0].Public
 	r.Cases[0].Public.Description += " And more."
 	refusedAt(t, "Publish after a text was edited", r.Publishable(me, now, now), "confirm")
+	refusedAt(t, "Publish with an announcement of the text before", r.Publishable(me, now, now), "notices/announcement/text")
 	refusedAt(t, "a page of the text before", r.StillShows(page), "shown")
+	again := func() {
+		must(t, r.Thaw(notice(r, ToAnnounce).ID, all, now))
+		approve(t, r, ToAnnounce, now)
+	}
+	again()
 	must(t, r.ConfirmPublishing(other, now, now))
 	must(t, r.Publishable(me, now, now))
 	r.Cases[0].Public = text
+	again()
 	refusedAt(t, "Publish the text before, agreed to no more", r.Publishable(me, now, now), "confirm")
 	must(t, r.ConfirmPublishing(other, now, now))
 	must(t, r.Publishable(me, now, now))
@@ -348,7 +361,10 @@ func TestPatchNames(t *testing.T) {
 		}
 	}
 	before := len(r.Patches)
-	must(t, r.AddPatch(Patch{Series: "4.2", Name: "A.patch", File: File{Size: 2, SHA256: digest64}}, all, day0))
+	again := Patch{Series: "4.2", Name: "A.patch", File: File{Size: 2, SHA256: digest64}}
+	refusedAt(t, "AddPatch of a name the series has", r.AddPatch(again, all, day0), "name")
+	again.Replace = true
+	must(t, r.AddPatch(again, all, day0))
 	if len(r.Patches) != before {
 		t.Errorf("the same name again made %d patches of %d", len(r.Patches), before)
 	}

@@ -97,6 +97,19 @@ func notice(r *Release, a Audience) *Notice {
 
 var twoRecipients = Facts{Recipients: []Recipient{{Name: "A", Address: "a@example.net", Prints: []string{"F1"}}, {Name: "B", Address: "b@example.net", Prints: []string{"F2"}}}}
 
+// essentials is a text with what preflight looks for.
+func essentials(r *Release, a Audience) string {
+	b := r.Brief(a)
+	text := "On " + r.At.UTC().Format("2 January 2006") + ":\n"
+	for _, v := range b.Versions {
+		text += v.Number + "\n"
+	}
+	for _, p := range b.Patches {
+		text += p.SHA256 + "  " + p.Name + "\n"
+	}
+	return text
+}
+
 // approve brings the current notice of an audience to approved.
 func approve(t *testing.T, r *Release, a Audience, now time.Time) *Notice {
 	t.Helper()
@@ -104,7 +117,7 @@ func approve(t *testing.T, r *Release, a Audience, now time.Time) *Notice {
 	if n == nil {
 		t.Fatalf("no notice to %s", a)
 	}
-	must(t, r.EditNotice(n.ID, "Subject", "Text", all, now))
+	must(t, r.DraftText(n.ID, "Subject", essentials(r, a), all, now))
 	must(t, r.Freeze(n.ID, []byte("frozen"), Facts{}, all, now))
 	must(t, r.Approve(n.ID, "list-1", []byte("tag"), all, now))
 	return n

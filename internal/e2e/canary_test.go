@@ -311,7 +311,7 @@ func (s *secrets) embargo(t *testing.T) {
 			if n.Audience == disclosure.ToDistributors {
 				text = canary + "notice\n"
 			}
-			if err := r.EditNotice(n.ID, "Lantern security release", text, by, now); err != nil {
+			if err := r.EditNotice(n.ID, "Lantern security release", text+r.Essentials(n.Audience), by, now); err != nil {
 				return err
 			}
 		}

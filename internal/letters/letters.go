@@ -181,14 +181,20 @@ func (l *Letters) Invitation(lang string, i Invitation) (Letter, error) {
 }
 
 // NoticeJSON is the machine's part of a private notice: the same facts as the
-// text, nothing more. Keys are sorted and the bytes depend on the brief alone.
+// text, nothing more (docs/mail.md names its keys, which are lower case all
+// through). The bytes depend on the brief alone.
 func NoticeJSON(b disclosure.Brief) ([]byte, error) {
+	type affected struct {
+		Series   string `json:"series"`
+		Effect   string `json:"effect"`
+		Versions string `json:"versions,omitempty"`
+	}
 	type issue struct {
-		Advisory string                `json:"advisory"`
-		CVE      string                `json:"cve,omitempty"`
-		Title    string                `json:"title"`
-		Severity string                `json:"severity,omitempty"`
-		Affected []disclosure.Affected `json:"affected,omitempty"`
+		Advisory string     `json:"advisory"`
+		CVE      string     `json:"cve,omitempty"`
+		Title    string     `json:"title"`
+		Severity string     `json:"severity,omitempty"`
+		Affected []affected `json:"affected,omitempty"`
 	}
 	type patch struct {
 		Name   string `json:"name"`
@@ -208,7 +214,11 @@ func NoticeJSON(b disclosure.Brief) ([]byte, error) {
 	}{Format: "postern-notice/1", Audience: b.Audience, Project: b.Project.Name, Release: b.Release,
 		Public: b.At.UTC().Format(time.RFC3339), TLP: TLP(b.Audience), Issues: []issue{}}
 	for _, i := range b.Issues {
-		n.Issues = append(n.Issues, issue{i.PublicName, i.CVE, i.Text.Title, i.Severity.Level, i.Affected})
+		x := issue{Advisory: i.PublicName, CVE: i.CVE, Title: i.Text.Title, Severity: i.Severity.Level}
+		for _, a := range i.Affected {
+			x.Affected = append(x.Affected, affected{a.Series, string(a.Effect), a.Versions})
+		}
+		n.Issues = append(n.Issues, x)
 	}
 	for _, p := range b.Patches {
 		n.Patches = append(n.Patches, patch{p.Name, p.Series, p.SHA256, p.Size})

@@ -24,6 +24,10 @@ type FrozenMessage struct {
 	Subject string // the real one
 	Text    string // LF or CRLF; neither wrapped nor trimmed
 
+	// Public says that it will never be encrypted: nothing is hidden outside,
+	// and what is signed of it says hp="clear".
+	Public bool
+
 	// Attachments are the patches, in the order in which they apply.
 	Attachments []Part
 
@@ -55,9 +59,13 @@ func Freeze(m FrozenMessage) ([]byte, error) {
 	var f fields
 	f.raw("From", from.String())
 	f.text("Subject", m.Subject)
-	f.raw("HP-Outer", "From: "+from.String())
-	f.raw("HP-Outer", "Subject: "+HiddenSubject)
-	e := entity{head: &f, protection: "cipher", text: m.Text, parts: parts, mixed: true, boundary: m.Boundary}
+	protection := "clear"
+	if !m.Public {
+		protection = "cipher"
+		f.raw("HP-Outer", "From: "+from.String())
+		f.raw("HP-Outer", "Subject: "+HiddenSubject)
+	}
+	e := entity{head: &f, protection: protection, text: m.Text, parts: parts, mixed: true, boundary: m.Boundary}
 	frozen, err := e.bytes()
 	if err != nil {
 		return nil, fmt.Errorf("freeze: %w", err)

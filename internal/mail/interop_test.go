@@ -492,3 +492,53 @@ func TestWriteClearUnsigned(t *testing.T) {
 		t.Errorf("parts = %d", len(parts))
 	}
 }
+
+// TestNoProtectionClaimedInClear: RFC 9788 §2.1.1 wants hp="clear" where a
+// message is signed and not encrypted, and nothing hidden outside.
+func TestNoProtectionClaimedInClear(t *testing.T) {
+	team, _, err := pgp.NewTeam("Lantern security team", "security@lantern.example", time.Now().Add(-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, public := range []bool{false, true} {
+		for _, signer := range []*pgp.Secret{nil, team} {
+			m := sampleFrozen()
+			m.Public = public
+			frozen, err := Freeze(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if hides := bytes.Contains(frozen, []byte("HP-Outer")); hides == public {
+				t.Errorf("Freeze of a public %v notice: HP-Outer in it = %v", public, hides)
+			}
+			o := sampleOuter()
+			o.Date = time.Now()
+			write := map[string]func(*bytes.Buffer) error{
+				"announcement": func(b *bytes.Buffer) error { return WriteAnnouncement(b, o, frozen, signer, o.Date) },
+				"notice in clear": func(b *bytes.Buffer) error {
+					n, err := PrepareNotice(frozen, nil, signer, o.Date)
+					if err != nil {
+						return err
+					}
+					return n.WriteClear(b, o)
+				},
+			}
+			for what, write := range write {
+				var b bytes.Buffer
+				if err := write(&b); err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				flat := strings.ReplaceAll(b.String(), "\r\n ", " ")
+				if strings.Contains(flat, `hp="cipher"`) || strings.Contains(flat, "HP-Outer") || strings.Contains(flat, "[...]") {
+					t.Errorf("%s, signed %v: claims what is for encrypted mail:\n%s", what, signer != nil, b.Bytes())
+				}
+				if clear := strings.Contains(flat, `hp="clear"`); clear != (signer != nil) {
+					t.Errorf("%s, signed %v: hp=\"clear\" = %v", what, signer != nil, clear)
+				}
+				if !bytes.Contains(b.Bytes(), []byte("Subject: ")) {
+					t.Errorf("%s has no Subject", what)
+				}
+			}
+		}
+	}
+}

@@ -15,19 +15,18 @@ import (
 // What they find after opening it is the frozen entity, byte for byte. It is immutable and safe for
 // concurrent use. A preview and a delivery are both written by it.
 type Notice struct {
-	frozen    []byte
-	from      string
-	subject   string
-	prepared  *pgp.Prepared
-	signature []byte // armored detached; nil: none
-	micalg    string
+	frozen   []byte
+	from     string
+	subject  string
+	prepared *pgp.Prepared
+	signer   *pgp.Secret // nil: nobody of ours signs
 }
 
 // PrepareNotice makes frozen, as Freeze returned it, ready. It is signed by signer, or carries the
 // signature packet that somebody else made over it (checked by pgp.CheckReleaserSignature before);
 // with neither it is not signed.
 func PrepareNotice(frozen, signature []byte, signer *pgp.Secret, now time.Time) (*Notice, error) {
-	n := &Notice{frozen: frozen}
+	n := &Notice{frozen: frozen, signer: signer}
 	h := ReadHeader(frozen)
 	n.from, n.subject = h.From, h.Subject
 	if n.from == "" || n.subject == "" {
@@ -36,10 +35,12 @@ func PrepareNotice(frozen, signature []byte, signer *pgp.Secret, now time.Time) 
 	var err error
 	switch {
 	case len(signature) > 0:
+		n.signer = nil
 		n.prepared, err = pgp.PrepareWithSignature(frozen, signature)
 	case signer != nil:
-		if n.signature, n.micalg, err = pgp.DetachSign(frozen, signer, now); err == nil {
-			n.prepared, err = pgp.PrepareWithSignature(frozen, n.signature)
+		var signature []byte
+		if signature, _, err = pgp.DetachSign(frozen, signer, now); err == nil {
+			n.prepared, err = pgp.PrepareWithSignature(frozen, signature)
 		}
 	default:
 		n.prepared, err = pgp.PrepareUnsigned(frozen)
@@ -73,10 +74,11 @@ func (n *Notice) WriteEncrypted(w io.Writer, o Outer, to []*pgp.Certificate, now
 }
 
 // WriteClear writes the notice for a reader who accepted to be written to in clear: the caller has
-// decided that. It is signed where signer signed it; a releaser's signature is left out.
+// decided that. Its body is the frozen one, byte for byte. It is signed where the team signs, and
+// says so with hp="clear" (RFC 9788 §2.1.1: "cipher" is for what is encrypted), which is why the
+// signature over the frozen entity cannot be the one; a releaser's is left out.
 func (n *Notice) WriteClear(w io.Writer, o Outer) error {
-	o.From, o.Subject = n.from, n.subject
-	return WriteClear(w, o, n.frozen, n.signature, n.micalg)
+	return WriteAnnouncement(w, o, n.frozen, n.signer, o.Date)
 }
 
 // PublicEntity is the content of a frozen announcement as the signed part of a public mail: its body

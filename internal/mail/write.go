@@ -134,7 +134,7 @@ func WriteClear(w io.Writer, o Outer, frozen, signature []byte, micalg string) e
 		switch field.key {
 		case "content-type":
 			// Nothing is protected here, so nothing may say it is.
-			value = strings.NewReplacer(`; hp="cipher"`, "", `; protected-headers="v1"`, "").Replace(value)
+			value = strings.NewReplacer(`; hp="cipher"`, "", `; hp="clear"`, "", `; protected-headers="v1"`, "").Replace(value)
 			f.raw("Content-Type", value)
 		case "content-transfer-encoding":
 			f.raw("Content-Transfer-Encoding", value)

@@ -415,7 +415,19 @@ func TestDeliverNeedsNoSecondConnection(t *testing.T) {
 	w := newWorld(t)
 	_, err := w.ApplyPolicy(t.Context(), w.admin, []byte(strings.Replace(testPolicy, `"ClearMail"`, `"ToldDate": "with_first_notice", "ClearMail"`, 1)))
 	w.must(err)
-	id := w.notice(w.scheduled(), disclosure.ToReporters).ID
+	release := w.scheduled()
+	id := w.notice(release, disclosure.ToReporters).ID
+	for _, mode := range []string{"no key", "a key"} {
+		list, err := w.Recipients(t.Context(), w.rel, id)
+		w.must(err)
+		if want := map[string]int{"a key": 1}[mode]; len(list) != want {
+			t.Errorf("the date goes by mail to %d reporters with %s, want %d: it is no letter without detail", len(list), mode, want)
+		}
+		w.must(w.UpdateRelease(t.Context(), w.rel, release, func(r *disclosure.Release) error {
+			r.Cases[0].Reporters[0].Key = []byte("certificate")
+			return nil
+		}))
+	}
 	w.approve(id)
 	w.must(w.StartSending(t.Context(), w.rel, id, nil))
 	var taken []*pgxpool.Conn

@@ -50,7 +50,8 @@ func (db *DB) Publish(ctx context.Context, by disclosure.Caller, id disclosure.R
 			return err
 		}
 		t.note("release.published", string(id), map[string]any{"edition": number + 1})
-		return t.publishEdition(ctx, number+1, advisories, render)
+		patch := func(sha256 string) ([]byte, error) { return t.patchWith(ctx, lr, sha256) }
+		return t.publishEdition(ctx, number+1, advisories, patch, render)
 	})
 }
 
@@ -70,7 +71,7 @@ func (db *DB) PublishSite(ctx context.Context, by disclosure.Caller, render func
 			return err
 		}
 		t.note("site.published", fmt.Sprint(number+1), nil)
-		return t.publishEdition(ctx, number+1, nil, render)
+		return t.publishEdition(ctx, number+1, nil, nil, render)
 	})
 }
 
@@ -126,8 +127,8 @@ func (t *tx) advisories(ctx context.Context) ([]disclosure.Advisory, error) {
 }
 
 // publishEdition renders and stores the whole set. The edition is locked.
-func (t *tx) publishEdition(ctx context.Context, number int64, publishing []disclosure.Advisory, render func(disclosure.Edition) ([]disclosure.Document, error)) error {
-	e := disclosure.Edition{Number: number, At: t.now, URL: t.db.site, Instance: string(t.db.instance), Publishing: publishing}
+func (t *tx) publishEdition(ctx context.Context, number int64, publishing []disclosure.Advisory, patch func(string) ([]byte, error), render func(disclosure.Edition) ([]disclosure.Document, error)) error {
+	e := disclosure.Edition{Number: number, At: t.now, URL: t.db.site, Instance: string(t.db.instance), Publishing: publishing, Patch: patch}
 	var err error
 	if e.Policy, err = t.db.currentPolicy(ctx, t); err != nil {
 		return err
@@ -279,12 +280,20 @@ func (t *tx) replaceDocuments(ctx context.Context, edition int64, docs []disclos
 		return fmt.Errorf("read the documents: %w", err)
 	}
 	batch := &pgx.Batch{}
-	paths := make([]string, 0, len(docs))
+	paths, seen := make([]string, 0, len(docs)), map[string]bool{}
 	for _, d := range docs {
-		if slices.Contains(paths, d.Path) {
+		if seen[d.Path] {
 			return fmt.Errorf("document %s was rendered twice", d.Path)
 		}
+		seen[d.Path] = true
 		_, stored := had[d.Path]
+		if d.Keep {
+			if stored {
+				paths = append(paths, d.Path)
+				batch.Queue(`UPDATE document SET rendered_by = $2 WHERE path = $1`, d.Path, d.Rendered)
+			}
+			continue
+		}
 		if d.Signed && len(d.Bytes) == 0 { // it waits for a key: the stored one stays
 			if stored {
 				paths = append(paths, d.Path)

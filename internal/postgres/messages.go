@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -275,19 +274,16 @@ func howItTravels(r *disclosure.Reporter, d ReplyDraft, p *disclosure.Policy, wh
 	case r.Mailbox != "" || len(r.Key) > 0:
 		return disclosure.Protection{Encryption: disclosure.ToCurrentKey, Signature: disclosure.SignedKnown, Integrity: disclosure.Whole}, nil
 	}
-	mode := "never"
-	var safe []string
-	if p != nil {
-		mode, safe = p.Reporter.ClearMail, p.Reporter.Safe
+	letter := ""
+	if d.Safe && len(d.Files) == 0 {
+		letter = d.Letter
 	}
-	switch {
-	case mode == "never":
+	switch p.InClear(letter, d.Clear) {
+	case disclosure.ClearNever:
 		return none, disclosure.Refuse("clear", "We have no key of this "+who+", and the policy lets nothing travel unencrypted. "+instead)
-	case d.Safe && len(d.Files) == 0 && slices.Contains(safe, d.Letter):
-		return none, nil
-	case mode == "safe":
+	case disclosure.ClearSafe:
 		return none, disclosure.Refuse("clear", "We have no key of this "+who+", so this would travel unencrypted; the policy allows that for letters without detail alone, word for word. "+instead)
-	case !d.Clear:
+	case disclosure.ClearAsk:
 		return none, disclosure.Refuse("clear", "We have no key of this "+who+", so this would travel unencrypted. "+instead+" Or say that it may travel in clear.")
 	}
 	return none, nil

@@ -31,6 +31,8 @@ type noticeBody struct {
 	Approvals []disclosure.Approval `json:"approvals,omitempty"`
 	Change    disclosure.Change     `json:"change,omitempty"`
 	Was       time.Time             `json:"was,omitzero"`
+	Basis     []disclosure.Fact     `json:"basis,omitempty"`
+	Edited    bool                  `json:"edited,omitempty"`
 }
 
 const noticeColumns = `n.id, n.release, n.audience, n.state, n.generation, n.send_at, n.deadline, n.sent_at, n.body, n.frozen`
@@ -56,6 +58,7 @@ func (db *DB) openNotice(n *disclosure.Notice, key vault.Key, keyVersion int, se
 	}
 	n.Signer, n.Subject, n.Text, n.Signature = b.Signer, b.Subject, b.Text, b.Signature
 	n.FrozenAt, n.Digest, n.Approvals, n.Change, n.Was = b.FrozenAt, b.Digest, b.Approvals, b.Change, b.Was
+	n.Basis, n.Edited = b.Basis, b.Edited
 	if frozen == nil {
 		return nil
 	}
@@ -152,7 +155,7 @@ func (t *tx) queueNotice(batch *pgx.Batch, lr *loadedRelease, n *disclosure.Noti
 	}
 	body, err := sealJSON(lr.key, place("body"), noticeBody{
 		Signer: n.Signer, Subject: n.Subject, Text: n.Text, Signature: n.Signature, FrozenAt: n.FrozenAt,
-		Digest: n.Digest, Approvals: n.Approvals, Change: n.Change, Was: n.Was,
+		Digest: n.Digest, Approvals: n.Approvals, Change: n.Change, Was: n.Was, Basis: n.Basis, Edited: n.Edited,
 	})
 	if err != nil {
 		return err
@@ -202,14 +205,14 @@ func (t *tx) recipients(ctx context.Context, r *disclosure.Release, a disclosure
 	return nil, fmt.Errorf("nobody is told as %q", a)
 }
 
-// reporterRecipients are the reporters that mail reaches, each once. Those with
-// a mailbox alone read the date there.
+// reporterRecipients are the reporters to whom a notice goes by mail, each
+// once. Who has a mailbox reads it there.
 func reporterRecipients(r *disclosure.Release) []disclosure.Recipient {
 	var list []disclosure.Recipient
 	for _, c := range r.Cases {
 		for _, rep := range c.Reporters {
 			known := slices.ContainsFunc(list, func(x disclosure.Recipient) bool { return strings.EqualFold(x.Address, rep.Address) })
-			if rep.Address == "" || known || !rep.Withdrawn.IsZero() {
+			if known || !rep.ByMail(r.Policy) {
 				continue
 			}
 			x := disclosure.Recipient{Reporter: rep.ID, Name: rep.Label(), Address: rep.Address}
@@ -217,7 +220,7 @@ func reporterRecipients(r *disclosure.Release) []disclosure.Recipient {
 				sum := sha256.Sum256(rep.Key)
 				x.Keys, x.Prints = [][]byte{rep.Key}, []string{hex.EncodeToString(sum[:])}
 			} else {
-				x.ClearText = r.Policy.Reporter.ClearMail != "never"
+				x.ClearText = true
 			}
 			list = append(list, x)
 		}

@@ -47,6 +47,20 @@ func (db *DB) mayAddPatch(ctx context.Context, by disclosure.Caller, id disclosu
 	})
 }
 
+// patchWith reads a patch of the release by its SHA-256.
+func (t *tx) patchWith(ctx context.Context, lr *loadedRelease, sha256 string) ([]byte, error) {
+	i := slices.IndexFunc(lr.Patches, func(p disclosure.Patch) bool { return p.File.SHA256 == sha256 })
+	if i < 0 {
+		return nil, fmt.Errorf("patch with SHA-256 %s: %w", sha256, disclosure.ErrNotFound)
+	}
+	t.keys[string(lr.ID)] = lr.key
+	var buf bytes.Buffer
+	if err := t.readFile(ctx, string(lr.ID), lr.Patches[i].File.ID, &buf); err != nil {
+		return nil, fmt.Errorf("read patch %s: %w", lr.Patches[i].Name, err)
+	}
+	return buf.Bytes(), nil
+}
+
 // Patch returns a patch and its bytes as they were uploaded.
 func (db *DB) Patch(ctx context.Context, by disclosure.Caller, id disclosure.ReleaseID, file disclosure.FileID) (disclosure.Patch, []byte, error) {
 	r, err := db.Release(ctx, by, id)

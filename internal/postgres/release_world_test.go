@@ -140,7 +140,8 @@ func (w *world) scheduled() disclosure.ReleaseID {
 			}
 		}
 		for _, n := range r.Notices {
-			if err := r.EditNotice(n.ID, "Lantern release", "There will be one.", w.rel, w.Now()); err != nil {
+			text := "There will be one on " + r.At.Format("2006-01-02") + ": 4.2.10."
+			if err := r.EditNotice(n.ID, "Lantern release", text, w.rel, w.Now()); err != nil {
 				return err
 			}
 		}

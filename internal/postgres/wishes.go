@@ -242,11 +242,18 @@ func (t *tx) tellMailboxes(ctx context.Context, release disclosure.ReleaseID, no
 	if err := openJSON(key, t.db.aad("notice", "body", string(notice), string(release), version), sealed, &b); err != nil {
 		return err
 	}
+	mailed, err := t.mailedReporters(ctx, notice)
+	if err != nil {
+		return err
+	}
 	for _, c := range cases {
 		for i := range c.Reporters {
 			r := &c.Reporters[i]
 			if !r.Withdrawn.IsZero() {
 				continue
+			}
+			if r.Mailbox == "" && !mailed[r.ID] {
+				continue // nobody told them
 			}
 			r.ToldDate = timeOf(at)
 			if r.Mailbox == "" {
@@ -265,6 +272,23 @@ func (t *tx) tellMailboxes(ctx context.Context, release disclosure.ReleaseID, no
 	}
 	t.note("notice.in-mailboxes", string(notice), nil)
 	return nil
+}
+
+// mailedReporters are those whose mail of a notice the server took.
+func (t *tx) mailedReporters(ctx context.Context, notice disclosure.NoticeID) (map[disclosure.ReporterID]bool, error) {
+	rows, err := t.Query(ctx, `SELECT reporter FROM delivery WHERE notice = $1 AND state = 'sent' AND reporter IS NOT NULL`, notice)
+	if err != nil {
+		return nil, fmt.Errorf("look who was mailed: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[disclosure.ReporterID])
+	if err != nil {
+		return nil, fmt.Errorf("look who was mailed: %w", err)
+	}
+	mailed := map[disclosure.ReporterID]bool{}
+	for _, id := range ids {
+		mailed[id] = true
+	}
+	return mailed, nil
 }
 
 func (t *tx) postNotice(ctx context.Context, c *disclosure.Case, r *disclosure.Reporter, b noticeBody, notice disclosure.NoticeID) error {

@@ -7,8 +7,11 @@ package publish
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,8 +150,47 @@ func (s *site) advisories() error {
 		if err := s.page(public.PathAdvisories+"/"+a.Name, public.Advisory(v)); err != nil {
 			return err
 		}
+		if err := s.patches(a); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// patches are published byte for byte with their advisory, and stay as they
+// were published: they are made from nothing.
+func (s *site) patches(a disclosure.Advisory) error {
+	publishing := s.e.Patch != nil && slices.ContainsFunc(s.e.Publishing, func(p disclosure.Advisory) bool { return p.Name == a.Name })
+	for _, p := range a.Patches {
+		if p.Path == "" {
+			continue // published before patches were
+		}
+		d := disclosure.Document{Path: p.Path, Type: "text/plain; charset=utf-8", Keep: true}
+		if publishing {
+			b, err := s.e.Patch(p.SHA256)
+			if err != nil {
+				return fmt.Errorf("publish the patch %s of %s: %w", p.Name, a.Name, err)
+			}
+			if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != p.SHA256 {
+				return fmt.Errorf("publish the patch %s of %s: its bytes are not those of its digest", p.Name, a.Name)
+			}
+			d.Bytes, d.Keep = b, false
+		}
+		s.add(d)
+	}
+	return nil
+}
+
+// Shown is the part of a finished page that says something: what stands
+// between its header and its footer, as it is served.
+func Shown(page []byte) (ui.SafeHTML, bool) {
+	_, rest, ok := bytes.Cut(page, []byte("<main"))
+	if !ok {
+		return "", false
+	}
+	_, rest, ok = bytes.Cut(rest, []byte(">"))
+	main, _, closed := bytes.Cut(rest, []byte("</main>"))
+	return ui.SafeHTML(main), ok && closed
 }
 
 func (s *site) machine() error {

@@ -69,7 +69,7 @@ func (h *house) release() disclosure.ReleaseID {
 			return err
 		}
 		for _, n := range r.Notices {
-			if err := r.EditNotice(n.ID, "Lantern ölt: canary "+string(n.Audience), "There is a hole.\nFrom here on: trailing blank \nand on\n", h.Ada, now); err != nil {
+			if err := r.EditNotice(n.ID, "Lantern ölt: canary "+string(n.Audience), "There is a hole.\nFrom here on: trailing blank \nand on\n"+r.Essentials(n.Audience), h.Ada, now); err != nil {
 				return err
 			}
 		}

@@ -70,6 +70,7 @@ const (
 	FieldURL      = "url"
 	FieldSHA256   = "sha256"
 	FieldPatch    = "patch"
+	FieldReplace  = "replace" // "yes": a patch of the same name and series goes; before the files
 	FieldFile     = "file"
 	FieldStep     = "step"
 	FieldLink     = "link"
@@ -77,6 +78,7 @@ const (
 	FieldSubject  = "subject"
 	FieldSendAt   = "send_at"
 	FieldDigest   = "digest"
+	FieldOutdated = "outdated" // hidden: what changed under a text, as it was shown
 	FieldDelivery = "delivery"
 	FieldList     = "list" // hidden: digest of the recipients shown
 

@@ -149,6 +149,7 @@ const (
 	NoticePreview = "preview" // GET: page, byte for byte
 	NoticeRaw     = "raw"     // GET: the bytes, as attachment
 	NoticeFreeze  = "freeze"  // version
+	NoticeConfirm = "confirm" // version, outdated: an edited text holds, although the release changed
 	NoticeThaw    = "thaw"    // version: back to draft
 	NoticeSign    = "sign"    // multipart: version, signature (pasted) or file: a releaser's detached signature
 	NoticeApprove = "approve" // version, digest, list

@@ -312,7 +312,7 @@ func typed(d ui.Desk, name, value string) templ.Component {
 			templ_7745c5c3_Var14 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = ui.Input(d.Page, ui.Control{Name: FieldTyped, Label: ui.Say(d.Words().Desk.Type, "“"+name+"”"), Value: value, Required: true, Faults: d.Faults}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Input(d.Page, ui.Control{Name: FieldTyped, Label: ui.Say(d.Words().Desk.Type, "“"+ui.Visible(name)+"”"), Value: value, Required: true, Faults: d.Faults}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

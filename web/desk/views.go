@@ -229,6 +229,7 @@ type ReleaseRow struct {
 // ReleaseView is the page of one release.
 type ReleaseView struct {
 	ui.Desk
+	Replace    bool // typed: the patch replaces another
 	Release    *disclosure.Release
 	Line       []Mark
 	Missing    []Missing
@@ -304,13 +305,15 @@ type NoticeView struct {
 	Form       NoticeDraftForm
 	Problems   []Missing // preflight: unusable keys by name, and what else blocks
 	Recipients []RecipientRow
-	Count      int       // of recipients
-	List       string    // digest of the recipients; an approval binds to it
-	Listed     bool      // this caller may read the list
-	Named      bool      // stepped up: Recipients carry names
-	Sign       *SignView // a person has to sign, or has signed, the frozen bytes
-	Needed     int       // approvals the policy asks for
-	Approved   bool      // by this caller, for these bytes and this list
+	Count      int                 // of recipients
+	List       string              // digest of the recipients; an approval binds to it
+	Outdated   []string            // what the text was made from and is another now; empty: nothing
+	Untold     []disclosure.Untold // reporters this notice cannot reach
+	Listed     bool                // this caller may read the list
+	Named      bool                // stepped up: Recipients carry names
+	Sign       *SignView           // a person has to sign, or has signed, the frozen bytes
+	Needed     int                 // approvals the policy asks for
+	Approved   bool                // by this caller, for these bytes and this list
 	CanRelease bool
 	Ledger     []LedgerRow
 	Refresh    string
@@ -393,7 +396,7 @@ type DocumentRow struct {
 	Path  string
 	What  string
 	New   bool
-	Text  string // as it will look, plain; may be empty
+	Page  ui.SafeHTML // what stands on it, as it will be served; empty: not shown
 	Title string
 }
 

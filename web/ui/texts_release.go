@@ -2,6 +2,9 @@ package ui
 
 // ReleaseTexts is the pages of a release..
 type ReleaseTexts struct {
+	InZone             string
+	PatchReplace       string
+	PublishPage        string
 	PublishAgree       string
 	UrgentCall         string
 	UrgentNot          string
@@ -139,6 +142,12 @@ type NoticeTexts struct {
 	RecipientsOne        string
 	RecipientsNames      string
 	InClear              string
+	Outdated             string
+	OutdatedFrozen       string
+	Confirm              string
+	Follows              string
+	Untold               string
+	UntoldText           string
 	Text                 string
 	Subject              string
 	Body                 string
@@ -341,6 +350,9 @@ var englishRelease = ReleaseTexts{
 	PublishButton:      "Publish now",
 	PublishName:        "The release",
 	BackTo:             "Back to the release",
+	InZone:             "days are counted in %s",
+	PatchReplace:       "It replaces the patch of the same name for this series",
+	PublishPage:        "As it will stand there: %s",
 }
 
 var englishNotice = NoticeTexts{
@@ -371,6 +383,12 @@ var englishNotice = NoticeTexts{
 	RecipientsOne:        "1 recipient.",
 	RecipientsNames:      "Their names are shown after your second factor.",
 	InClear:              "in clear, accepted by name",
+	Outdated:             "The release has changed since this text was written",
+	OutdatedFrozen:       "Open it for editing again, then freeze and approve it anew.",
+	Confirm:              "The text holds as it is",
+	Follows:              "This draft follows the release: it is written again whenever something in it changes, until you edit it.",
+	Untold:               "Not reached by this notice",
+	UntoldText:           "These reporters have neither a mailbox nor a key, and the date does not travel in clear. Write to them in their case, or invite them to a mailbox.",
 	Text:                 "Text",
 	Subject:              "Subject",
 	Body:                 "Body",

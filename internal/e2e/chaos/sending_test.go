@@ -69,7 +69,7 @@ func (s *sending) schedule(t *testing.T) {
 			r.SetVersion("4.2", "4.2.10", by, db.Now()), r.SetNoPatch("4.2", "upgrade instead", by, db.Now()),
 			r.DraftNotices(by, db.Now()))
 		for _, n := range r.Notices {
-			err = first(err, r.EditNotice(n.ID, "Lantern security release", strings.Repeat("There will be one. ", 200), by, db.Now()))
+			err = first(err, r.EditNotice(n.ID, "Lantern security release", strings.Repeat("There will be one. ", 200)+r.Essentials(n.Audience), by, db.Now()))
 		}
 		return err
 	}))
