@@ -212,7 +212,7 @@ func open(ctx context.Context, c *Config, site string) (db *postgres.DB, cluster
 		}
 		deskURL, gateURL = cluster.Desk(), cluster.Gate()
 	}
-	conf := postgres.Config{URL: deskURL, Wall: c.Wall, Log: c.Log, Site: site}
+	conf := postgres.Config{URL: deskURL, Wall: c.Wall, Log: c.Log, Site: site, Spool: filepath.Join(c.Data, "spool")}
 	db, err = postgres.Open(ctx, conf)
 	if errors.Is(err, postgres.ErrSchema) && cluster != nil {
 		c.Progress("Migrating the database …")

@@ -35,6 +35,7 @@ type Config struct {
 	Worker string           // names this process in the journal; "": a random one
 	Log    *slog.Logger     // nil: discarded
 	Pool   int32            // most connections; 0: 10
+	Spool  string           // folder for files while they come, sealed; "": the system's for temporary files
 	Site   string           // the gate's URL, for what is rendered; no trailing slash
 }
 
@@ -50,7 +51,7 @@ type DB struct {
 	site     string
 	policies policies
 	beat     beat
-	uploads  chan struct{} // as many as may hold a connection while bytes come
+	spool    string // folder for files that are coming
 	sending  struct {
 		mu   sync.Mutex
 		pool *pgxpool.Pool // nil until the first delivery
@@ -86,8 +87,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", redact(err))
 	}
-	db := &DB{pool: pool, wall: c.Wall, worker: c.Worker, log: c.Log, site: c.Site,
-		uploads: make(chan struct{}, max(1, conf.MaxConns/3))}
+	db := &DB{pool: pool, wall: c.Wall, worker: c.Worker, log: c.Log, site: c.Site, spool: c.Spool}
 	if err := checkSchema(ctx, pool); err != nil {
 		pool.Close()
 		return nil, err

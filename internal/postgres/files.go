@@ -24,12 +24,14 @@ func (db *DB) StoreFile(ctx context.Context, by disclosure.Caller, c disclosure.
 	if !by.Can(disclosure.Triager) && !by.Can(disclosure.Releaser) {
 		return f, disclosure.ErrForbidden
 	}
-	// Bytes that trickle in hold a connection: a third of the pool at most.
-	select {
-	case db.uploads <- struct{}{}:
-		defer func() { <-db.uploads }()
-	case <-ctx.Done():
-		return f, fmt.Errorf("wait to store a file: %w", ctx.Err())
+	// However slowly the bytes come, no connection waits for them.
+	spool := vault.NewSpool(db.spool)
+	defer spool.Close()
+	if _, err := io.Copy(spool, body); err != nil {
+		return f, spoolError(err)
+	}
+	if body, err = spool.Reader(); err != nil {
+		return f, spoolError(err)
 	}
 	// The bytes come from a reader, which cannot be read twice: one try.
 	err = unavailable(db.once(ctx, by, func(t *tx) error {
@@ -40,7 +42,7 @@ func (db *DB) StoreFile(ctx context.Context, by disclosure.Caller, c disclosure.
 			f, err = t.storeFile(ctx, owner{Release: r}, label, mediaType, "", body)
 			return err
 		}
-		// The case is locked only once the bytes are here, however slowly they come.
+		// The case is locked only once the bytes are in the database.
 		if _, err := t.visibleCase(ctx, c, false); err != nil {
 			return err
 		}
@@ -61,6 +63,15 @@ func (db *DB) StoreFile(ctx context.Context, by disclosure.Caller, c disclosure.
 		err = disclosure.ErrStale
 	}
 	return f, err
+}
+
+// spoolError: to whoever sent the bytes, a disk without room is the same as a
+// database that does not answer.
+func spoolError(err error) error {
+	if errors.Is(err, vault.ErrSpool) {
+		return fmt.Errorf("store a file: %w: %w", ErrUnavailable, err)
+	}
+	return fmt.Errorf("read a file: %w", err)
 }
 
 // openReleaseKey puts a release's key into t.keys.

@@ -89,27 +89,42 @@ func TestBadReleaseKeepsNoOtherWaiting(t *testing.T) {
 	}
 }
 
-// TestSlowUploadsLeaveConnections: bytes that never end do not keep the desk
-// from reading.
+// TestSlowUploadsLeaveConnections: files of which the bytes hardly come hold no
+// connection, however many they are, and are stored when they are here.
 func TestSlowUploadsLeaveConnections(t *testing.T) {
 	w := newWorld(t)
-	ctx, stop := context.WithCancel(t.Context())
+	ctx := t.Context()
 	id := w.accepted()
-	r, feed := io.Pipe()
+	most := 2 * int(w.pool.Config().MaxConns)
+	whole := strings.Repeat("The lantern leaks. ", 40_000) // more than stays in memory
 	var group sync.WaitGroup
-	for range 2 * int(w.pool.Config().MaxConns) {
-		group.Go(func() { _, _ = w.StoreFile(ctx, w.tri, id, "", "slow", "", r) })
+	var feeds []*io.PipeWriter
+	for range most {
+		r, feed := io.Pipe()
+		feeds = append(feeds, feed)
+		group.Go(func() {
+			if f, err := w.StoreFile(ctx, w.tri, id, "", "slow", "", r); err != nil || f.Size != int64(len(whole)) {
+				t.Errorf("StoreFile() of a slow file = %d bytes, %v; want %d", f.Size, err, len(whole))
+			}
+		})
 	}
-	for range cap(w.uploads) { // each of them has begun to read
-		_, err := feed.Write([]byte("x"))
+	for _, feed := range feeds { // each has begun, and waits for the rest
+		_, err := io.WriteString(feed, whole[:len(whole)/2])
 		w.must(err)
 	}
-	soon, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if _, err := w.Case(soon, w.tri, id); err != nil {
+	if n := w.pool.Stat().AcquiredConns(); n != 0 {
+		t.Errorf("%d connections are held by files that trickle in, want none", n)
+	}
+	if _, err := w.Case(ctx, w.tri, id); err != nil {
 		t.Errorf("Case() while files trickle in = %v", err)
 	}
-	stop()
-	w.must(feed.CloseWithError(context.Canceled))
+	for _, feed := range feeds {
+		_, err := io.WriteString(feed, whole[len(whole)/2:])
+		w.must(err)
+		w.must(feed.Close())
+	}
 	group.Wait()
+	if c, err := w.Case(ctx, w.tri, id); err != nil || len(c.Files) != most {
+		t.Errorf("the case has %d files, %v; want %d", len(c.Files), err, most)
+	}
 }
