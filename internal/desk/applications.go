@@ -80,19 +80,14 @@ func applicationRow(a *disclosure.Application) pages.ApplicationRow {
 
 // openApplications is how many the bar shows; below 0: no link at all, for
 // whom there are none, and where the policy takes none and none wait.
-func (d *Desk) openApplications(v *visit) int {
+func openApplications(v *visit, a *postgres.Around) int {
 	if !disclosure.SeesApplications(v.by) {
 		return -1
 	}
-	n, err := d.c.DB.OpenApplications(v.Context(), v.by)
-	if err != nil {
-		return 0
-	}
-	p, err := d.c.DB.CurrentPolicy(v.Context())
-	if n == 0 && err == nil && !p.TakesApplications("mail") && !p.TakesApplications("form") {
+	if p := a.Policy; a.Applications == 0 && p != nil && !p.TakesApplications("mail") && !p.TakesApplications("form") {
 		return -1
 	}
-	return n
+	return a.Applications
 }
 
 // theApplication opens the one of the path.

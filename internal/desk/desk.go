@@ -5,6 +5,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -138,6 +139,7 @@ type visit struct {
 	session postgres.Session
 	by      disclosure.Caller // with the last step-up
 	zone    *time.Location
+	beside  *postgres.Around // nil: not read yet
 }
 
 // handler is a page or form for signed-in members.
@@ -232,20 +234,33 @@ func (d *Desk) frame(v *visit, current string) ui.Desk {
 		f.Flash = flashes[c.Value]
 		http.SetCookie(v.w, &http.Cookie{Name: "done", Path: "/", MaxAge: -1})
 	}
-	f.Applications = d.openApplications(v)
-	if held, err := d.c.DB.Held(v.Context()); err == nil && !held.Since.IsZero() {
-		f.Strips = append(f.Strips, ui.Strip{Kind: ui.StripHeld, Since: held.Since, Reason: join(held.Because), Href: pages.PathHealth})
+	a, err := d.around(v)
+	if err != nil {
+		return f
 	}
-	if p, err := d.c.DB.CurrentPolicy(v.Context()); err == nil {
+	f.Applications = openApplications(v, a)
+	if !a.Held.Since.IsZero() {
+		f.Strips = append(f.Strips, ui.Strip{Kind: ui.StripHeld, Since: a.Held.Since, Reason: join(a.Held.Because), Href: pages.PathHealth})
+	}
+	if p := a.Policy; p != nil {
 		f.Project, f.Contact, f.T = p.Project, p.Contact.Address, ui.Language(p.Project.Language)
-		paused, err := d.c.DB.Paused(v.Context())
-		if err == nil && paused != "" {
+		if paused := cmp.Or(a.Paused, p.Intake.Paused); paused != "" {
 			f.Strips = append(f.Strips, ui.Strip{Kind: ui.StripPaused, Reason: paused, Href: pages.PathPolicy})
-		} else if p.Intake.Paused != "" {
-			f.Strips = append(f.Strips, ui.Strip{Kind: ui.StripPaused, Reason: p.Intake.Paused, Href: pages.PathPolicy})
 		}
 	}
 	return f
+}
+
+// around is read once a visit, unless a page has read it with its own matter.
+func (d *Desk) around(v *visit) (*postgres.Around, error) {
+	if v.beside == nil {
+		a, err := d.c.DB.Around(v.Context(), v.by)
+		if err != nil {
+			return nil, err
+		}
+		v.beside = &a
+	}
+	return v.beside, nil
 }
 
 // bare is what a page without a member knows: nothing.

@@ -40,23 +40,16 @@ func (d *Desk) inboxView(v *visit) (pages.InboxView, error) {
 	if err != nil {
 		return pages.InboxView{}, err
 	}
-	members, err := d.memberOptions(v)
-	if err != nil {
-		return pages.InboxView{}, err
-	}
-	policy, err := d.c.DB.CurrentPolicy(v.Context())
-	if err != nil {
-		return pages.InboxView{}, err
-	}
+	v.beside = &page.Around
 	view := pages.InboxView{
-		Desk: d.frame(v, ui.NavInbox), Owners: members, GateURL: d.c.GateURL,
+		Desk: d.frame(v, ui.NavInbox), Owners: chooseMember(page.Members), GateURL: d.c.GateURL,
 		Filters: pages.InboxFilters{State: ask.Get("state"), Owner: ask.Get("owner"), Channel: ask.Get("channel"), Level: ask.Get("level"), Query: ask.Get("q")},
 		Refresh: pages.PathInbox + "/list",
 	}
 	if v.URL.RawQuery != "" {
 		view.Refresh += "?" + v.URL.RawQuery
 	}
-	if policy.Severity.Shown() {
+	if policy := page.Around.Policy; policy != nil && policy.Severity.Shown() {
 		view.Levels = policy.Severity.Levels
 	}
 	view.Tabs = inboxTabs(page.Tallies, string(q.Tab))
@@ -126,11 +119,14 @@ func (d *Desk) memberOptions(v *visit) ([]ui.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	var options []ui.Option
+	return chooseMember(members), nil
+}
+
+func chooseMember(members []postgres.Member) (options []ui.Option) {
 	for _, m := range members {
 		if m.Disabled.IsZero() && m.Joined && m.Roles&team != 0 {
 			options = append(options, ui.Option{Value: string(m.ID), Label: m.Name})
 		}
 	}
-	return options, nil
+	return options
 }

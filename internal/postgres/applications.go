@@ -309,17 +309,6 @@ func (db *DB) Applications(ctx context.Context, by disclosure.Caller, limit int)
 	return open, over, err
 }
 
-// OpenApplications counts those to be decided: none, for who may not see them.
-func (db *DB) OpenApplications(ctx context.Context, by disclosure.Caller) (n int, err error) {
-	if !disclosure.SeesApplications(by) {
-		return 0, nil
-	}
-	if err := db.pool.QueryRow(ctx, `SELECT count(*) FROM application WHERE state = 'received'`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count the applications: %w", unavailable(err))
-	}
-	return n, nil
-}
-
 // ApplicationThread is an application with all that was said and done about it.
 type ApplicationThread struct {
 	*disclosure.Application

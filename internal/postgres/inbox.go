@@ -61,11 +61,14 @@ type InboxRow struct {
 	Release    disclosure.ReleaseID
 }
 
-// InboxPage is one page, with the counts of all that the caller may see.
+// InboxPage is one page, with the counts of all that the caller may see, and
+// what is shown beside it.
 type InboxPage struct {
 	Rows    []InboxRow
 	Next    string // cursor; empty: there is no further page
 	Tallies map[disclosure.CaseState]int
+	Members []Member // all of them, as DB.Members lists them
+	Around  Around
 }
 
 // inboxScan bounds the cases opened for one page of a search in memory.
@@ -99,7 +102,11 @@ func (db *DB) Inbox(ctx context.Context, by disclosure.Caller, q InboxQuery) (In
 		if sieve {
 			take = 200
 		}
-		rows, end, err := db.inboxRows(ctx, by, desk, q, at, take, first, page.Tallies)
+		var beside *InboxPage
+		if first {
+			beside = &page
+		}
+		rows, end, err := db.inboxRows(ctx, by, desk, q, at, take, beside)
 		if err != nil {
 			return InboxPage{}, fmt.Errorf("read the inbox: %w", unavailable(err))
 		}
@@ -251,9 +258,9 @@ func visibleTo(alias, owner, member string) string {
 }
 
 // inboxRows reads at most limit rows after the cursor; end says that there are
-// no more. Counts come along with the first.
+// no more. What is shown beside them comes along where it is asked for.
 func (db *DB) inboxRows(ctx context.Context, by disclosure.Caller, desk vault.Key, q InboxQuery, at inboxCursor, limit int,
-	count bool, tallies map[disclosure.CaseState]int) (rows []InboxRow, end bool, err error) {
+	beside *InboxPage) (rows []InboxRow, end bool, err error) {
 	now := db.Now()
 	batch := &pgx.Batch{}
 	if at.number == 0 {
@@ -263,11 +270,18 @@ func (db *DB) inboxRows(ctx context.Context, by disclosure.Caller, desk vault.Ke
 			return err
 		})
 	}
-	if count {
-		queueTallies(batch, by, tallies)
+	if beside != nil {
+		queueTallies(batch, by, beside.Tallies)
+		queueMembers(batch, &beside.Members)
+		queueAround(batch, by, &beside.Around)
 	}
 	if batch.Len() > 0 {
 		if err := db.pool.SendBatch(ctx, batch).Close(); err != nil {
+			return nil, false, err
+		}
+	}
+	if beside != nil {
+		if err := db.addPolicy(ctx, &beside.Around); err != nil {
 			return nil, false, err
 		}
 	}

@@ -165,16 +165,20 @@ func (db *DB) AcceptInvite(ctx context.Context, hash []byte, password string, to
 }
 
 // Members lists everybody, by name; disabled ones last. Every member may see it.
-func (db *DB) Members(ctx context.Context, by disclosure.Caller) ([]Member, error) {
-	rows, err := db.pool.Query(ctx, `SELECT `+memberColumns+` FROM member ORDER BY disabled IS NOT NULL, name, id`)
-	if err != nil {
-		return nil, fmt.Errorf("read the members: %w", unavailable(err))
-	}
-	list, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (Member, error) { return scanMember(r) })
-	if err != nil {
+func (db *DB) Members(ctx context.Context, by disclosure.Caller) (list []Member, err error) {
+	batch := &pgx.Batch{}
+	queueMembers(batch, &list)
+	if err := db.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("read the members: %w", unavailable(err))
 	}
 	return list, nil
+}
+
+func queueMembers(batch *pgx.Batch, list *[]Member) {
+	batch.Queue(`SELECT ` + memberColumns + ` FROM member ORDER BY disabled IS NOT NULL, name, id`).Query(func(rows pgx.Rows) (err error) {
+		*list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (Member, error) { return scanMember(r) })
+		return err
+	})
 }
 
 // Member returns one, disabled ones too.

@@ -274,6 +274,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
 // Render writes a page whole, or not at all.
 func Render(w http.ResponseWriter, r *http.Request, status int, page templ.Component) error {
 	var b bytes.Buffer
+	b.Grow(16 << 10)
 	if err := page.Render(r.Context(), &b); err != nil {
 		return fmt.Errorf("render %s: %w", routeOf(r), err)
 	}
