@@ -311,7 +311,7 @@ func (d *Desk) readWritten(v *visit, c disclosure.CaseID) (written, error) {
 			if err != nil {
 				return in, err
 			}
-			in.set(p.FormName(), string(b))
+			in.set(p.FormName(), server.Text(string(b)))
 			continue
 		}
 		f, err := d.storePart(v.Context(), v.by, c, p)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 
 	"postern/internal/disclosure"
@@ -23,9 +24,12 @@ var table = []struct {
 	{disclosure.ErrStepUp, Answer{Status: http.StatusForbidden, Title: "Confirm with your second factor first", Text: "Nothing was done."}},
 	{disclosure.ErrStale, Answer{Status: http.StatusConflict, Title: "Somebody changed this meanwhile", Text: "Nothing was done. Go back, load the page again, and repeat the step if it is still right."}},
 	{disclosure.ErrHeld, Answer{Status: http.StatusConflict, Title: "The instance is held", Text: "Nothing is sent or published until a member lets go. The health page says why."}},
+	{io.ErrUnexpectedEOF, broken}, {errBroken, broken},
 	{context.Canceled, Answer{Status: 499, Title: "You left"}},
 	{context.DeadlineExceeded, Answer{Status: http.StatusServiceUnavailable, Title: "That took too long", Text: "Try again in a moment.", RetryIn: 5}},
 }
+
+var broken = Answer{Status: http.StatusBadRequest, Title: "The form did not arrive whole", Text: "Nothing was stored. Go back and send it again."}
 
 func (s *Server) judge(err error) Answer {
 	if s.c.Problem != nil {

@@ -87,20 +87,28 @@ var (
 	errNotThere = errors.New("no such page")
 	errMethod   = errors.New("method not allowed")
 	errOrigin   = errors.New("the request came from another site")
+	errBroken   = errors.New("the form is broken")
 	errRefused  = errors.New("refused")
 )
 
 // Page registers a page: GET and HEAD, which change nothing but the log and
 // session times.
 func (s *Server) Page(pattern string, h Handler, use ...func(http.Handler) http.Handler) {
+	whole := s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		if !named(r.URL) {
+			return errNotThere
+		}
+		return h(w, r)
+	})
 	r := s.mux.With(use...)
-	r.Get(pattern, s.handle(h))
-	r.Head(pattern, s.handle(h))
+	r.Get(pattern, whole)
+	r.Head(pattern, whole)
 }
 
 // Form registers what a form is posted to. There is no other way to register
 // a POST of a form: size limits and the cross-origin rule come with it.
-// maxBytes bounds the whole body; 0: the door's MaxForm.
+// maxBytes bounds the whole body; 0: the door's MaxForm. A door with cookies
+// hands h the fields of a form without files as text a database keeps (Text).
 func (s *Server) Form(pattern string, maxBytes int64, h Handler, use ...func(http.Handler) http.Handler) {
 	if maxBytes == 0 {
 		maxBytes = s.c.MaxForm
@@ -109,7 +117,15 @@ func (s *Server) Form(pattern string, maxBytes int64, h Handler, use ...func(htt
 		if err := s.sameOrigin(r); err != nil {
 			return err
 		}
+		if !named(r.URL) {
+			return errNotThere
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBytes)
+		if s.c.Cookies {
+			if err := cleanForm(r); err != nil {
+				return err
+			}
+		}
 		return h(w, r)
 	}))
 }
@@ -143,10 +159,15 @@ func (s *Server) Routes() []Route {
 func (s *Server) BaseURL() string { return s.c.BaseURL }
 
 // sameOrigin lets a browser's own forms through. A door that knows people by
-// cookie also refuses a request that does not say where it comes from.
+// cookie also refuses a request that does not say where it comes from; one
+// that knows nobody refuses only what says that it comes from elsewhere, since
+// all it could borrow is the visitor's allowance.
 func (s *Server) sameOrigin(r *http.Request) error {
 	if !s.c.Cookies {
-		return nil // nobody is known here, so there is nothing to borrow
+		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+			return errOrigin
+		}
+		return nil
 	}
 	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
 		return errOrigin
