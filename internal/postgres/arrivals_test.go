@@ -410,6 +410,35 @@ func TestNothingIsAcknowledgedWhileHeld(t *testing.T) {
 	}
 }
 
+// TestAcknowledgedWithinBounds: spellings of one mailbox are one address, and
+// made-up addresses of one domain get no more than its share.
+func TestAcknowledgedWithinBounds(t *testing.T) {
+	w := postgrestest.New(t)
+	may := func(address string) bool {
+		t.Helper()
+		ok, err := w.DB.MayAcknowledge(ctx, work, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	if !may("victim+0@example.net") || may("victim+1@example.net") || may("victim@EXAMPLE.net") {
+		t.Error("spellings with a plus were not taken for one address")
+	}
+	sent := 0
+	for i := range 80 {
+		if may(fmt.Sprintf("made-up-%d@example.net", i)) {
+			sent++
+		}
+	}
+	if sent != 49 {
+		t.Errorf("%d further acknowledgments to one domain in a day, want 49 (50 with the first)", sent)
+	}
+	if !may("robin@example.org") {
+		t.Error("another domain gets none because of the first")
+	}
+}
+
 func TestAcknowledgedOnceADay(t *testing.T) {
 	w := postgrestest.New(t)
 	may := func() bool {

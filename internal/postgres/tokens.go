@@ -144,9 +144,18 @@ func (a *Arrival) ClaimReturned(ctx context.Context, messageID string) (c Claim,
 	return c, nil
 }
 
+// At most so many fixed acknowledgments leave in a day, to one domain and in
+// all: whoever forges senders must not make us their mailer.
+const (
+	maxAcknowledgedDomain = 50
+	maxAcknowledged       = 1000
+)
+
 // MayAcknowledge says whether the fixed acknowledgment may be mailed to an
-// address, and notes that it was: once per address and day. Only a MAC of the
-// address is kept. disclosure.ErrHeld while the instance is held.
+// address, and notes that it was: once per address and day, whatever follows a
+// plus sign in it, and within the bounds of its domain and of the day. Only
+// MACs of address and domain are kept. disclosure.ErrHeld while the instance
+// is held.
 func (db *DB) MayAcknowledge(ctx context.Context, by disclosure.Caller, address string) (bool, error) {
 	if !by.IsSystem() {
 		return false, disclosure.ErrForbidden
@@ -155,13 +164,19 @@ func (db *DB) MayAcknowledge(ctx context.Context, by disclosure.Caller, address 
 	if err != nil {
 		return false, err
 	}
-	mac := desk.Tag("acknowledged", []byte(strings.ToLower(strings.TrimSpace(address))))
+	address = strings.ToLower(strings.TrimSpace(address))
+	at := strings.LastIndexByte(address, '@')
+	local, _, _ := strings.Cut(address[:max(at, 0)], "+")
+	domain := address[at+1:]
+	mac, domainMAC := desk.Tag("acknowledged", []byte(local+"@"+domain)), desk.Tag("acknowledged domain", []byte(domain))
 	may := false
 	err = db.transact(ctx, by, func(t *tx) error {
 		if err := t.mayLeave(ctx); err != nil {
 			return err
 		}
-		tag, err := t.Exec(ctx, `INSERT INTO acknowledged (mac, day) VALUES ($1, $2) ON CONFLICT DO NOTHING`, mac, t.now)
+		tag, err := t.Exec(ctx, `INSERT INTO acknowledged (mac, day, domain) SELECT $1, $2, $3
+			FROM (SELECT count(*) AS total, count(*) FILTER (WHERE domain = $3) AS here FROM acknowledged WHERE day = $2) a
+			WHERE total < $4 AND here < $5 ON CONFLICT DO NOTHING`, mac, t.now, domainMAC, maxAcknowledged, maxAcknowledgedDomain)
 		if err != nil {
 			return fmt.Errorf("note an acknowledgment: %w", err)
 		}
