@@ -260,6 +260,10 @@ func deskPages() []page {
 		{"desk-call-off", desk.CallOff(desk.CallOffView{Desk: atDesk(ui.NavReleases), Release: sampleRelease(), Name: "February fixes"})},
 		{"desk-distributors", desk.Distributors(desk.DistributorsView{Desk: atDesk(ui.NavDistributors), Rows: list, Revoked: []desk.DistributorRow{{ID: "x9", Name: "Gone", Address: "x@y.example", Enrolled: ago(90 * day), Revoked: ago(day)}}})},
 		{"desk-distributors-empty", desk.Distributors(desk.DistributorsView{Desk: atDesk(ui.NavDistributors)})}, {"desk-distributors-step-up", desk.Distributors(desk.DistributorsView{Desk: atDesk(ui.NavDistributors), StepUp: "/distributors", Count: 3})},
+		{"desk-applications", desk.Applications(applicationList())}, {"desk-applications-empty", desk.Applications(desk.ApplicationsView{Desk: atDesk(ui.NavApplications), MailTo: "security@lantern.example", Subject: "Security notification request", FormURL: "https://lantern.example/notifications/request"})},
+		{"desk-applications-none", desk.Applications(desk.ApplicationsView{Desk: atDesk(ui.NavApplications)})},
+		{"desk-application", desk.Application(applicationView(disclosure.ApplicationReceived, desk.WayClear))}, {"desk-application-answered", desk.Application(applicationView(disclosure.ApplicationAnswered, desk.WayNone))},
+		{"desk-application-report", desk.Application(applicationView(disclosure.ApplicationReport, desk.WayMailbox))},
 		{"desk-distributor", desk.Distributor(desk.DistributorView{Desk: atDesk(ui.NavDistributors), Distributor: enrolled, Groups: []string{"distribution"}, Live: []string{"February fixes"}})}, {"desk-distributor-new", desk.Distributor(desk.DistributorView{Desk: atDesk(ui.NavDistributors), KeyText: pasted})},
 		{"desk-outbox", desk.Outbox(desk.OutboxView{Desk: atDesk(ui.NavOutbox), Rows: []desk.MailFile{mail}})}, {"desk-outbox-empty", desk.Outbox(desk.OutboxView{Desk: atDesk(ui.NavOutbox), Relay: "mx.lantern.example"})},
 		{"desk-mail", desk.Mail(desk.MailView{Desk: atDesk(ui.NavOutbox), Mail: mail, Text: bytes, Cut: true})},
@@ -270,3 +274,41 @@ func deskPages() []page {
 		{"desk-not-found", desk.NotFound(desk.NotFoundView{Desk: atDesk("")})}, {"desk-error-409", desk.Error(desk.ErrorView{Desk: atDesk(""), Status: 409, Back: "/cases/42"})}, {"desk-error-500", desk.Error(desk.ErrorView{Desk: atDesk(""), Status: 500, RequestID: "7f3a-91bc"})},
 	}
 }
+
+func applicationList() desk.ApplicationsView {
+	return desk.ApplicationsView{Desk: atDesk(ui.NavApplications),
+		Open: []desk.ApplicationRow{
+			{Number: 3, Who: "Harbor OS", Address: "vendor@harbor.example", State: disclosure.ApplicationReceived, Channel: disclosure.ByMail, Protection: byKey, Received: ago(31 * day), Clock: clock("our decision", -31*day, -day), Attention: "It could not be read."},
+			{Number: 4, Who: hostile, State: disclosure.ApplicationReceived, Channel: disclosure.ByForm, Protection: byForm, Received: ago(day), Unread: true},
+		},
+		Over: []desk.ApplicationRow{
+			{Number: 2, Who: "noor@drift.example", Address: "noor@drift.example", State: disclosure.ApplicationAnswered, Received: ago(60 * day), Reason: "Too small. " + hostile},
+			{Number: 1, Who: "Finn", State: disclosure.ApplicationReport, Received: ago(70 * day), Case: 42},
+		},
+	}
+}
+
+func applicationView(state disclosure.ApplicationState, way desk.Way) desk.ApplicationView {
+	a := &disclosure.Application{ID: "a1", Number: 3, State: state, Channel: disclosure.ByMail, Protection: broken, Received: ago(31 * day), Version: 4,
+		Applicant: disclosure.Reporter{ID: "r1", Name: hostile, Address: "vendor@harbor.example", KeyPrint: print2}}
+	v := desk.ApplicationView{Desk: atDesk(ui.NavApplications), Application: a, Clocks: []disclosure.Clock{*clock("our decision", -31*day, -day)},
+		Lane:   desk.LaneView{Lane: a.Lane(), Reader: hostile, Way: way, Unencrypted: way != desk.WayMailbox, Letters: []ui.Option{{Value: "application-declined", Label: "Decline"}}},
+		Events: []disclosure.Event{{Kind: disclosure.EventArrived, By: "intake", At: ago(31 * day), Text: "Came mail"}}}
+	switch state {
+	case disclosure.ApplicationReceived:
+		a.Attention, a.Applicant.KeyPrint = "It could not be read: "+hostile, ""
+	case disclosure.ApplicationAnswered:
+		a.Reason, a.DecidedBy, v.Lane.NoWay, v.Lane.Draft = "Too small. "+hostile, "Mira Okafor", "The policy lets nothing travel unencrypted.", "Typed and kept."
+	case disclosure.ApplicationReport:
+		a.Case, v.Clocks = 42, nil
+	}
+	in := disclosure.Message{ID: "1", Lane: a.Lane(), State: disclosure.MessageIn, At: ago(31 * day), Author: hostile, Text: "We ship it.\n" + hostile, Protection: broken, Checked: []string{"dkim=pass"}}
+	out := disclosure.Message{ID: "2", Lane: a.Lane(), State: disclosure.MessageWaiting, At: ago(8 * time.Second), LeavesAt: in22(), Author: "Mira Okafor", Text: "Who reads it?"}
+	v.Lane.Messages = []desk.MessageView{
+		{Message: in, CaseFiles: []disclosure.File{patch}, FilesAt: "/applications/3/files", OriginalHref: "/applications/3/originals/a1"},
+		{Message: out, Reader: hostile, CanTakeBack: true, TakeBackAt: "/applications/3/take-back"},
+	}
+	return v
+}
+
+func in22() time.Time { return now.Add(22 * time.Second) }

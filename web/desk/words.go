@@ -59,11 +59,11 @@ func laneTabs(v CaseView) []ui.Tab {
 func wayButton(t ui.CaseTexts, l LaneView) string {
 	switch l.Way {
 	case WayClear:
-		return ui.Say(t.SendClear, l.Reader)
+		return ui.Say(t.SendClear, ui.Visible(l.Reader))
 	case WayMailbox:
-		return ui.Say(t.SendMailbox, l.Reader)
+		return ui.Say(t.SendMailbox, ui.Visible(l.Reader))
 	}
-	return ui.Say(t.SendEncrypted, l.Reader)
+	return ui.Say(t.SendEncrypted, ui.Visible(l.Reader))
 }
 
 func wayHint(t ui.CaseTexts, w Way) string {
