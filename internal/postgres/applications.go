@@ -309,6 +309,12 @@ func (db *DB) Applications(ctx context.Context, by disclosure.Caller, limit int)
 	return open, over, err
 }
 
+// OpenApplications counts those to be decided: none, for who may not see them.
+func (db *DB) OpenApplications(ctx context.Context, by disclosure.Caller) (int, error) {
+	a, err := db.Around(ctx, by)
+	return a.Applications, err
+}
+
 // ApplicationThread is an application with all that was said and done about it.
 type ApplicationThread struct {
 	*disclosure.Application
