@@ -63,7 +63,7 @@ func (l *lockCmd) Run(ctx context.Context, con *console) error {
 type memberCmd struct {
 	Invite  memberInviteCmd  `cmd:"" help:"Invite somebody; prints a one-time link."`
 	List    memberListCmd    `cmd:"" help:"List everybody."`
-	Disable memberDisableCmd `cmd:"" help:"End somebody's sessions and let them in no more."`
+	Disable memberDisableCmd `cmd:"" help:"End somebody's sessions, remove their slots of the vault, and let them in no more."`
 	Enable  memberEnableCmd  `cmd:"" help:"Let a disabled member in again."`
 	Reset   memberResetCmd   `cmd:"" help:"Take password and second factor away; prints a one-time link to set new ones."`
 }

@@ -37,6 +37,7 @@ type MemberTexts struct {
 	LinkText          string
 	RolesButton       string
 	Disable           string
+	DisableHint       string
 	Enable            string
 	Reset             string
 	Change            string
@@ -168,6 +169,7 @@ var englishMember = MemberTexts{
 	LinkText:          "Shown once. It ends",
 	RolesButton:       "Save the roles",
 	Disable:           "Disable",
+	DisableHint:       "Sessions end at once, and a slot of the vault in this member's name goes.",
 	Enable:            "Enable again",
 	Reset:             "Reset password and second factor",
 	Change:            "Change",
