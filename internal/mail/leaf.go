@@ -203,6 +203,11 @@ func cipherName(name string) bool {
 	return false
 }
 
+// MayBeOpenPGP reports whether a file claims to be something of OpenPGP.
+func MayBeOpenPGP(name, mediaType string) bool {
+	return cipherName(name) || strings.HasPrefix(strings.ToLower(mediaType), "application/pgp-")
+}
+
 func withoutCipherName(name string) string {
 	if name = strings.TrimSpace(name); cipherName(name) {
 		return name[:len(name)-len(path.Ext(name))]

@@ -46,7 +46,7 @@ var DefaultLimits = Limits{
 	HTML:    2 << 20,
 	Text:    1 << 20,
 	Texts:   4 << 20,
-	Time:    2 * time.Second,
+	Time:    10 * time.Second,
 	PGP:     pgp.DefaultLimits,
 }
 

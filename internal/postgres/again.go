@@ -18,7 +18,7 @@ import (
 // Asking twice asks once.
 func (db *DB) TryAgain(ctx context.Context, by disclosure.Caller, id disclosure.MessageID) error {
 	return db.withMessage(ctx, by, id, func(t *tx, c *disclosure.Case, m storedMessage) error {
-		if _, err := t.Exec(ctx, `UPDATE arrival SET again = $2 WHERE id = $1 AND opened IS NOT NULL`, m.Arrival, t.now); err != nil {
+		if _, err := t.Exec(ctx, `UPDATE arrival SET again = $2, again_asked = true WHERE id = $1 AND opened IS NOT NULL`, m.Arrival, t.now); err != nil {
 			return fmt.Errorf("ask for arrival %s to be opened again: %w", m.Arrival, err)
 		}
 		t.note("case.try-again", string(c.ID), nil)
@@ -104,10 +104,19 @@ func (t *tx) saveMessage(ctx context.Context, m storedMessage) error {
 // errStill: it could not be opened this time either.
 var errStill = errors.New("it still cannot be opened")
 
-// NextAgain opens once more one arrival that TryAgain named, and puts what
-// open found in the place of what was there; found is false when none is
-// asked for. What cannot be opened this time either stays as it was, and the
-// history says so. Only work may call it.
+// tryAllAgain has everything opened once more that could not be opened: a key
+// has come that may do it.
+func (t *tx) tryAllAgain(ctx context.Context) error {
+	if _, err := t.Exec(ctx, `UPDATE arrival SET again = $1 WHERE unopened AND again IS NULL`, t.now); err != nil {
+		return fmt.Errorf("ask for what is not opened to be opened again: %w", err)
+	}
+	return nil
+}
+
+// NextAgain opens once more one arrival that TryAgain or a new key named, and
+// puts what open found in the place of what was there; found is false when none
+// is asked for. What cannot be opened this time either stays as it was; where a
+// member asked, the history says so. Only work may call it.
 func (db *DB) NextAgain(ctx context.Context, by disclosure.Caller, open func(context.Context, *Arrival) (Opened, error)) (found bool, err error) {
 	if !by.IsSystem() {
 		return false, disclosure.ErrForbidden
@@ -121,9 +130,10 @@ func (db *DB) NextAgain(ctx context.Context, by disclosure.Caller, open func(con
 		a := &Arrival{t: t}
 		var owner disclosure.CaseID
 		var header, wrapped []byte
-		err := t.QueryRow(ctx, `SELECT id, kind, channel, received, vault_key, header, wrapped_key, coalesce(case_id, '') FROM arrival
+		var asked bool
+		err := t.QueryRow(ctx, `SELECT id, kind, channel, received, vault_key, header, wrapped_key, coalesce(case_id, ''), again_asked FROM arrival
 			WHERE again <= $1 ORDER BY again, id LIMIT 1 FOR UPDATE SKIP LOCKED`, t.now).
-			Scan(&a.ID, &a.Kind, &a.Channel, &a.Received, &a.meta.VaultKey, &header, &wrapped, &owner)
+			Scan(&a.ID, &a.Kind, &a.Channel, &a.Received, &a.meta.VaultKey, &header, &wrapped, &owner, &asked)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -131,7 +141,7 @@ func (db *DB) NextAgain(ctx context.Context, by disclosure.Caller, open func(con
 			return fmt.Errorf("look for an arrival to open again: %w", err)
 		}
 		found, id = true, a.ID
-		if _, err := t.Exec(ctx, `UPDATE arrival SET again = NULL WHERE id = $1`, a.ID); err != nil {
+		if _, err := t.Exec(ctx, `UPDATE arrival SET again = NULL, again_asked = false WHERE id = $1`, a.ID); err != nil {
 			return fmt.Errorf("note that an arrival is opened again: %w", err)
 		}
 		a.Received = a.Received.UTC()
@@ -158,6 +168,9 @@ func (db *DB) NextAgain(ctx context.Context, by disclosure.Caller, open func(con
 			return failed
 		}
 		t.note("arrival.still-unopened", string(a.ID), nil)
+		if !asked {
+			return nil
+		}
 		return t.recordEvent(ctx, c, disclosure.EventNote, "Tried again to open a message: "+oneLine(failed.Error(), 500))
 	})
 	if err != nil && found && !stopsAll(ctx, err) { // the next one must not wait for it
@@ -201,6 +214,9 @@ func (t *tx) openAgain(ctx context.Context, a *Arrival, owner disclosure.CaseID,
 		if err := c.AddFile(f, t.by, t.now); err != nil {
 			return err
 		}
+	}
+	if _, err := t.Exec(ctx, `UPDATE arrival SET unopened = false WHERE id = $1`, a.ID); err != nil {
+		return fmt.Errorf("note that an arrival was opened: %w", err)
 	}
 	first := c.Protection.Encryption == disclosure.Unopened && m.Protection.Encryption == disclosure.Unopened
 	m.Text, m.Protection, m.mailID, m.Checked = clip(o.Text, 4<<20), o.Protection, o.MailID, o.Checked

@@ -34,6 +34,8 @@ type Arrival struct {
 	t       *tx
 	meta    vault.ArrivalMeta
 	spools  []string // made, and to be dropped
+	ciphers [][]byte // of Opened
+	closed  bool     // it could not be opened
 	key     vault.Key
 	found   *disclosure.Case // of From
 	newID   disclosure.CaseID
@@ -196,7 +198,7 @@ func (t *tx) openArrival(ctx context.Context, a *Arrival, encapsulation, header 
 	// What the failed attempt changed in memory is not what is stored.
 	unreadable := func(why string) error {
 		return t.inSavepoint(ctx, func() error {
-			a.files, a.newID, a.wrapped, a.claim, a.spools = nil, "", nil, Claim{}, nil
+			a.files, a.newID, a.wrapped, a.claim, a.spools, a.ciphers = nil, "", nil, Claim{}, nil, nil
 			if err := t.findSender(ctx, a); err != nil {
 				return err
 			}
@@ -574,4 +576,20 @@ func (db *DB) digestMAC(digest string) ([]byte, error) {
 		return nil, err
 	}
 	return desk.Tag("arrival digest", b), nil
+}
+
+// cipherMACs is the same for what was encrypted in it.
+func (db *DB) cipherMACs(digests [][]byte) ([][]byte, error) {
+	if len(digests) == 0 {
+		return nil, nil
+	}
+	desk, err := db.deskKey()
+	if err != nil {
+		return nil, err
+	}
+	var list [][]byte
+	for _, d := range digests {
+		list = append(list, desk.Tag("ciphertext digest", d))
+	}
+	return list, nil
 }

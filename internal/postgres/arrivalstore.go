@@ -22,6 +22,7 @@ func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	case a.From == nil && a.claim.Release != "":
 		return t.storeAnswer(ctx, a, o)
 	}
+	a.ciphers, a.closed = o.Ciphertexts, o.Protection.Encryption == disclosure.Unopened
 	if same, err := t.sameMail(ctx, a, o.MailID); same || err != nil {
 		return err
 	}
@@ -32,6 +33,14 @@ func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	again, err := t.seenBefore(ctx, a)
 	if err != nil {
 		return err
+	}
+	if again == "" {
+		if again, err = t.seenCipher(ctx, a); err != nil {
+			return err
+		}
+		if again != "" {
+			o.Attention = strings.TrimSpace(o.Attention + " " + again + " Somebody may have sent on what another wrote: quote nothing of it in an answer.")
+		}
 	}
 	c, insert, err := t.caseFor(ctx, a, &o)
 	if err != nil {
@@ -61,7 +70,7 @@ func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 		return err
 	}
 	if again != "" {
-		if err := t.recordEvent(ctx, c, disclosure.EventArrived, "The same bytes came before"+again); err != nil {
+		if err := t.recordEvent(ctx, c, disclosure.EventArrived, again); err != nil {
 			return err
 		}
 	}
@@ -209,10 +218,20 @@ func (t *tx) closeArrival(ctx context.Context, a *Arrival, of owner) error {
 	if err != nil {
 		return err
 	}
-	batch := &pgx.Batch{}
-	batch.Queue(`UPDATE arrival SET opened = $2, encapsulation = NULL, wrapped_key = $3, case_id = nullif($4, ''), application = nullif($5, '') WHERE id = $1`,
-		a.ID, t.now, wrapped, of.Case, of.Application)
+	macs, err := t.db.cipherMACs(a.ciphers)
+	if err != nil {
+		return err
+	}
 	if mac != nil {
+		macs = append(macs, mac)
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(`UPDATE arrival SET opened = $2, encapsulation = NULL, wrapped_key = $3, case_id = nullif($4, ''), application = nullif($5, ''), unopened = $6 WHERE id = $1`,
+		a.ID, t.now, wrapped, of.Case, of.Application, a.closed)
+	if a.closed { // a key that was stored meanwhile did not see it
+		batch.Queue(`UPDATE arrival SET again = $2 WHERE id = $1 AND EXISTS (SELECT FROM team_key WHERE created > $2::timestamptz - interval '1 minute')`, a.ID, t.now)
+	}
+	for _, mac := range macs {
 		batch.Queue(`INSERT INTO arrival_seen (mac, arrival) VALUES ($1, $2) ON CONFLICT DO NOTHING`, mac, a.ID)
 	}
 	if err := t.SendBatch(ctx, batch).Close(); err != nil {
@@ -222,26 +241,49 @@ func (t *tx) closeArrival(ctx context.Context, a *Arrival, of owner) error {
 	return nil
 }
 
-// seenBefore says where the same bytes came before, " in #41"; a restricted
-// case is not named. Empty: nowhere.
+// seenBefore says where the same bytes came before; a restricted case is not
+// named. Empty: nowhere.
 func (t *tx) seenBefore(ctx context.Context, a *Arrival) (string, error) {
 	mac, err := t.db.digestMAC(a.Header.SHA256)
 	if err != nil || mac == nil {
 		return "", err
 	}
+	where, found, err := t.seen(ctx, [][]byte{mac})
+	if !found || err != nil {
+		return "", err
+	}
+	return "The same bytes came before" + where, nil
+}
+
+// seenCipher says where an encrypted message came before that came again in
+// another wrapping.
+func (t *tx) seenCipher(ctx context.Context, a *Arrival) (string, error) {
+	macs, err := t.db.cipherMACs(a.ciphers)
+	if err != nil || len(macs) == 0 {
+		return "", err
+	}
+	where, found, err := t.seen(ctx, macs)
+	if !found || err != nil {
+		return "", err
+	}
+	return "An encrypted message in it came before" + where, nil
+}
+
+// seen finds the first that had one of the digests: ", in #41." or ".".
+func (t *tx) seen(ctx context.Context, macs [][]byte) (where string, found bool, err error) {
 	var number *int
 	var restricted *bool
 	err = t.QueryRow(ctx, `SELECT c.number, c.restricted FROM arrival_seen s JOIN arrival a ON a.id = s.arrival
-		LEFT JOIN cases c ON c.id = a.case_id WHERE s.mac = $1 ORDER BY a.received LIMIT 1`, mac).Scan(&number, &restricted)
+		LEFT JOIN cases c ON c.id = a.case_id WHERE s.mac = ANY($1) ORDER BY a.received LIMIT 1`, macs).Scan(&number, &restricted)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return "", nil
+		return "", false, nil
 	case err != nil:
-		return "", fmt.Errorf("look for the same bytes: %w", err)
+		return "", false, fmt.Errorf("look for the same bytes: %w", err)
 	case number == nil || *restricted:
-		return ".", nil
+		return ".", true, nil
 	}
-	return fmt.Sprintf(", in #%d.", *number), nil
+	return fmt.Sprintf(", in #%d.", *number), true, nil
 }
 
 // sameMail takes a mail that came a second time, byte for byte and by its own

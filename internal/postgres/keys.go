@@ -266,6 +266,9 @@ func (db *DB) StoreTeamKey(ctx context.Context, by disclosure.Caller, fingerprin
 		if err := t.SendBatch(ctx, batch).Close(); err != nil {
 			return fmt.Errorf("store the team's key: %w", err)
 		}
+		if err := t.tryAllAgain(ctx); err != nil {
+			return err
+		}
 		t.note("key.stored", fingerprint, nil)
 		return t.notify(ctx, ChannelEdition)
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"postern/internal/disclosure"
@@ -212,12 +213,16 @@ func (r *reader) read(ctx context.Context) (err error) {
 	if len(parts) == 0 {
 		parts = []disclosure.ArrivalPart{{Kind: r.onlyKind(), Size: h.Size}}
 	}
-	at := int64(0)
-	for _, p := range parts {
-		if err := r.part(ctx, p, at); err != nil {
-			return err
+	for _, files := range []bool{false, true} { // the text first, wherever it stands
+		at := int64(0)
+		for _, p := range parts {
+			if (p.Kind == disclosure.PartFile) == files {
+				if err := r.part(ctx, p, at); err != nil {
+					return err
+				}
+			}
+			at += p.Size
 		}
-		at += p.Size
 	}
 	return nil
 }
@@ -268,7 +273,7 @@ func (r *reader) faulty(err error) error {
 // posted reads a typed text, or a text that is or holds an OpenPGP message.
 func (r *reader) posted(ctx context.Context, in mail.Input) error {
 	m, err := r.twice(func(ring pgp.Ring) (*mail.Message, error) {
-		return mail.ReadPostedInput(ctx, in, ring, r.w.c.DB.Now(), r.w.c.Limits)
+		return r.w.c.Parse.Posted(ctx, in, ring, r.w.c.DB.Now(), r.w.c.Limits)
 	})
 	if err != nil {
 		return err
@@ -287,7 +292,7 @@ func (r *reader) upload(ctx context.Context, p disclosure.ArrivalPart, in mail.I
 	var err error
 	if p.Size <= r.w.c.Limits.PGP.Input {
 		m, err = r.twice(func(ring pgp.Ring) (*mail.Message, error) {
-			return mail.ReadFile(ctx, p.Name, p.Type, in, ring, r.w.c.DB.Now(), r.w.c.Limits)
+			return r.w.c.Parse.File(ctx, p.Name, p.Type, in, ring, r.w.c.DB.Now(), r.w.c.Limits)
 		})
 	}
 	switch {
@@ -423,6 +428,11 @@ func (r *reader) message(m *mail.Message) {
 	}
 	for _, digest := range m.Ciphertexts {
 		r.ciphers = append(r.ciphers, digest)
+	}
+	for i := range m.Pieces {
+		if slices.Contains(m.Pieces[i].Protection.Notes, pgp.NoteTrailing) {
+			r.problem("Something follows the encrypted message in it; nothing protects that, and it is not read.")
+		}
 	}
 	for _, f := range m.Problems {
 		if text := problemWords(f); text != "" {

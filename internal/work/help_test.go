@@ -23,6 +23,7 @@ type house struct {
 	*postgrestest.World
 	t    *testing.T
 	Work *work.Work
+	Conf work.Config
 	Sink *smtp.Sink
 	Key  *pgp.Secret
 }
@@ -42,10 +43,11 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { relay.Close() })
 	texts, err := letters.New(nil)
 	h.must(err)
-	h.Work = work.New(work.Config{
+	h.Conf = work.Config{
 		DB: h.DB, Sender: relay, Letters: texts, DeskURL: "https://desk.example", GateURL: "https://gate.example",
 		Version: "test", Data: t.TempDir(), Workers: 4,
-	})
+	}
+	h.Work = work.New(h.Conf)
 	return h
 }
 

@@ -165,14 +165,29 @@ func (r *reader) json(ctx context.Context, in mail.Input) error {
 	}
 	for _, f := range report.Files {
 		data := f.Data
-		open := func() io.Reader { return bytes.NewReader(data) }
+		file := foundFile{label: f.Name, media: f.Type, open: func() io.Reader { return bytes.NewReader(data) }}
 		if c, ok := short.cutOf(data); ok {
-			open = func() io.Reader {
+			file.open = func() io.Reader {
 				return &fileData{base64.NewDecoder(base64.StdEncoding, newUnescaper(io.NewSectionReader(in.R, c.from, c.to-c.from)))}
 			}
 		}
-		r.files = append(r.files, foundFile{label: f.Name, media: f.Type, open: open})
-		r.found = append(r.found, sealed)
+		if !mail.MayBeOpenPGP(f.Name, f.Type) {
+			r.files = append(r.files, file)
+			r.found = append(r.found, sealed)
+			continue
+		}
+		spool, err := in.Spool()
+		if err != nil {
+			return r.faulty(err)
+		}
+		size, err := io.Copy(spool, file.open())
+		if err != nil {
+			return r.faulty(err)
+		}
+		part := disclosure.ArrivalPart{Name: f.Name, Type: f.Type, Size: size}
+		if err := r.upload(ctx, part, mail.Input{R: spool, Size: size, Spool: in.Spool}, file); err != nil {
+			return err
+		}
 	}
 	return nil
 }

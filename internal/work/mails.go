@@ -27,7 +27,7 @@ func (r *reader) mail(ctx context.Context, in mail.Input) error {
 		return err
 	}
 	m, err := r.twice(func(ring pgp.Ring) (*mail.Message, error) {
-		return mail.ReadInput(ctx, in, ring, r.w.c.DB.Now(), r.w.c.Limits)
+		return r.w.c.Parse.Mail(ctx, in, ring, r.w.c.DB.Now(), r.w.c.Limits)
 	})
 	if err != nil {
 		return err

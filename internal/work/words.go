@@ -220,6 +220,7 @@ func problemWords(f mail.Finding) string {
 		mail.ProblemNotOpened:     "It is encrypted and could not be opened.",
 		mail.ProblemBroken:        "An OpenPGP message in it is cut off or damaged.",
 		mail.ProblemPrivateKey:    "A private key came along. It is not shown; tell the sender that it has to be revoked.",
+		mail.ProblemFromDiffers:   "It says it is from another address inside than outside; neither is proven.",
 		mail.ProblemSMIME:         "It holds S/MIME, which we keep and cannot read.",
 		mail.ProblemTNEF:          "It holds a winmail.dat, which we keep and cannot read.",
 		mail.ProblemBoundary:      "Its parts could not be told apart; it is shown as it came.",

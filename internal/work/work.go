@@ -21,6 +21,7 @@ import (
 	"postern/internal/disclosure"
 	"postern/internal/letters"
 	"postern/internal/mail"
+	"postern/internal/pgp"
 	"postern/internal/postgres"
 	"postern/internal/smtp"
 	"postern/internal/vault"
@@ -43,9 +44,30 @@ type Config struct {
 
 	Workers int           // mails in flight at a time in this process; 0: 4
 	Sweep   time.Duration // how often everything is looked at without being woken; 0: 2 s
+	Parse   Parsers       // of what strangers sent; nil fields: package mail's
 	Limits  mail.Limits   // of what is opened; zero: mail.DefaultLimits with room for 40 MiB
 	Demo    bool
 	Log     *slog.Logger // nil: discarded
+}
+
+// Parsers make sense of bytes that somebody sent. Whatever they do, panic
+// included, what they were given is kept.
+type Parsers struct {
+	Mail   func(context.Context, mail.Input, pgp.Ring, time.Time, mail.Limits) (*mail.Message, error)
+	Posted func(context.Context, mail.Input, pgp.Ring, time.Time, mail.Limits) (*mail.Message, error)
+	File   func(ctx context.Context, name, mediaType string, in mail.Input, ring pgp.Ring, now time.Time, limits mail.Limits) (*mail.Message, error)
+}
+
+func (p *Parsers) fill() {
+	if p.Mail == nil {
+		p.Mail = mail.ReadInput
+	}
+	if p.Posted == nil {
+		p.Posted = mail.ReadPostedInput
+	}
+	if p.File == nil {
+		p.File = mail.ReadFile
+	}
 }
 
 // Stats counts since the start, for metrics.
@@ -96,6 +118,7 @@ func New(c Config) *Work {
 	if c.Sweep <= 0 {
 		c.Sweep = 2 * time.Second
 	}
+	c.Parse.fill()
 	if c.Limits == (mail.Limits{}) {
 		c.Limits = mail.DefaultLimits
 		c.Limits.Message = 40 << 20 // what the listener takes: 25 MiB of files in base64

@@ -16,6 +16,7 @@ import (
 	"postern/internal/disclosure"
 	"postern/internal/e2e/world"
 	"postern/internal/instance"
+	"postern/internal/pgp"
 )
 
 // TestOpenedAgain: what nobody here can open is kept, waits at a case that
@@ -38,22 +39,21 @@ func TestOpenedAgain(t *testing.T) {
 	}
 	page().Has("still cannot be opened")
 
-	// The key of old is imported as a retired one.
-	cert := other.Certificate()
-	by := disclosure.System("test")
-	current := w.Cert.Fingerprint()
-	keys, err := w.DB.TeamKeys(t.Context(), by)
-	must(t, err)
-	must(t, w.DB.StoreTeamKey(t.Context(), by, cert.Fingerprint(), cert.Binary(), other.Bytes()))
-	must(t, w.DB.RetireTeamKey(t.Context(), by, cert.Fingerprint()))
-	for _, k := range keys {
-		if k.Fingerprint == current {
-			must(t, w.DB.StoreTeamKey(t.Context(), by, k.Fingerprint, k.Certificate, k.Secret))
-		}
-	}
+	// The key of old is imported as a retired one; then it opens by itself,
+	// like all that waits for that key.
+	otherOne := w.post("finn@finder.example", plain("finn@finder.example", "...", string(w.encrypt([]byte("Sessions never end.\n"), nil, other.Certificate()))))
+	never := person(t, w.DB.Now(), "Nobody", "nobody@example.org")
+	shut := w.post("finn@finder.example", plain("finn@finder.example", "...", string(w.encrypt([]byte("x\n"), nil, never.Certificate()))))
+	quiet := len(w.events(shut))
 	before := w.original(f.arrival)
-	page().Submit(form, nil).OK()
+	w.retire(other)
 	w.Settle()
+	if m := w.look(otherOne).message(t); m.Protection.Encryption != disclosure.ToRetiredKey || !strings.Contains(m.Text, "Sessions never end.") {
+		t.Errorf("the other one: %+v, %q; want it opened, too", m.Protection, m.Text)
+	}
+	if got := w.look(shut); got.message(t).Protection.Encryption != disclosure.Unopened || got.c.Attention == "" || len(w.events(shut)) != quiet {
+		t.Errorf("what no key opens: %+v, attention %q, %d new events", got.message(t).Protection, got.c.Attention, len(w.events(shut))-quiet)
+	}
 	got := w.look(f)
 	m := got.message(t)
 	if m.Protection.Encryption != disclosure.ToRetiredKey || !strings.Contains(m.Text, "Tokens can be guessed.") || got.c.Attention != "" {
@@ -70,6 +70,29 @@ func TestOpenedAgain(t *testing.T) {
 	}
 	if strings.Contains(string(page().Body), form) {
 		t.Error("the button is still there")
+	}
+}
+
+func (w *team) events(f found) []disclosure.Event {
+	w.t.Helper()
+	events, err := w.DB.Timeline(w.t.Context(), w.Member("Ada"), f.id)
+	must(w.t, err)
+	return events
+}
+
+// retire makes a key one of the team's that is not current any more.
+func (w *team) retire(old *pgp.Secret) {
+	w.t.Helper()
+	by := disclosure.System("test")
+	keys, err := w.DB.TeamKeys(w.t.Context(), by)
+	must(w.t, err)
+	cert := old.Certificate()
+	must(w.t, w.DB.StoreTeamKey(w.t.Context(), by, cert.Fingerprint(), cert.Binary(), old.Bytes()))
+	must(w.t, w.DB.RetireTeamKey(w.t.Context(), by, cert.Fingerprint()))
+	for _, k := range keys {
+		if k.Retired.IsZero() {
+			must(w.t, w.DB.StoreTeamKey(w.t.Context(), by, k.Fingerprint, k.Certificate, k.Secret))
+		}
 	}
 }
 

@@ -2,13 +2,9 @@ package intake
 
 import (
 	"bytes"
-	"compress/flate"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
-	"io"
-	"net/textproto"
-	"strconv"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,60 +17,6 @@ import (
 	"postern/internal/pgp"
 )
 
-// Packets as no program writes them.
-
-func pkt(tag int, b []byte) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{0xc0 | byte(tag), 255}, uint32(len(b))), b...)
-}
-
-func words(s string) []byte { return pkt(11, append([]byte{'b', 0, 0, 0, 0, 0}, s...)) }
-
-func deflated(t testing.TB, inner []byte) []byte {
-	t.Helper()
-	b := bytes.NewBuffer([]byte{1})
-	w, err := flate.NewWriter(b, flate.BestCompression)
-	must(t, err)
-	_, err = w.Write(inner)
-	must(t, err)
-	must(t, w.Close())
-	return pkt(8, b.Bytes())
-}
-
-var session = bytes.Repeat([]byte{7}, 32)
-
-func pkesk(t testing.TB, c *pgp.Certificate, hidden bool) []byte {
-	t.Helper()
-	ring, err := openpgp.ReadKeyRing(bytes.NewReader(c.Binary()))
-	must(t, err)
-	k, ok := ring[0].EncryptionKey(time.Now(), nil)
-	if !ok {
-		t.Fatal("no key to encrypt to")
-	}
-	var b bytes.Buffer
-	must(t, packet.SerializeEncryptedKeyAEADwithHiddenOption(&b, k.PublicKey, packet.CipherAES256, false, session, hidden, nil))
-	return b.Bytes()
-}
-
-func seipd(t testing.TB, inner []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w, err := packet.SerializeSymmetricallyEncrypted(&b, packet.CipherAES256, false, packet.CipherSuite{}, session, nil)
-	must(t, err)
-	_, err = w.Write(inner)
-	must(t, err)
-	must(t, w.Close())
-	return b.Bytes()
-}
-
-func skesk(t testing.TB) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	must(t, packet.SerializeSymmetricKeyEncryptedReuseKey(&b, session, []byte("pass"), &packet.Config{DefaultCipher: packet.CipherAES256}))
-	return b.Bytes()
-}
-
-func joined(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
-
 // outcome is what a case has to look like. Empty fields are not looked at.
 type outcome struct {
 	encryption disclosure.Encryption
@@ -84,17 +26,60 @@ type outcome struct {
 	not        string // nowhere in the message
 	attention  string // in the case's; "-": none
 	file       string // a file with this label
+	title      string // of the case
+	from       string // the reporter's address
+	key        string // fingerprint of the reporter's key
 }
 
 const secret = "Tokens can be guessed."
 
+// elsewhere are the entries that are about more than one mail, each with what
+// has to come of it and the tests that see to it.
+var elsewhere = map[int]entry{
+	25: {"a ciphertext that came before is opened for the team alone, and says in which case it is", []string{"internal/e2e/intake.TestHostile25Replay"}},
+	43: {"a sign-only, RSA-1024, SHA-1 or DSA certificate is refused for a distributor, with the reason", []string{"internal/e2e/intake.TestHostile43DistributorsKey", "internal/pgp.TestCertificates"}},
+	50: {"smuggled ends, lone CR and LF: refused, nothing stored", []string{"internal/e2e/intake.TestHostile50Smuggling"}},
+	52: {"the same mail again goes to its case; the same bytes say where they were", []string{"internal/e2e/intake.TestHostile52SameMailTwice"}},
+	53: {"the form: half a message, no script, an upload cut off, 2 GB, two tabs", []string{"internal/e2e/intake.TestHostile53Form", "internal/gate.TestMalformedForm", "internal/gate.TestIdempotency"}},
+	54: {"a code nobody has, and one not yet opened, get the same bytes; many are slowed", []string{"internal/e2e/intake.TestHostile54Codes", "internal/gate.TestUnknownAndUnopened", "internal/gate.TestPace", "internal/e2e/abuse.TestT02Codes"}},
+	56: {"taken while locked, opened afterwards in order", []string{"internal/e2e/intake.TestHostile56Locked"}},
+	57: {"the database is gone: a temporary refusal, nothing half stored", []string{"internal/e2e/intake.TestDatabaseGone", "internal/gate.TestDatabaseGone", "internal/e2e/chaos.TestPostgresKilled", "internal/e2e/chaos.TestDataDiskFull"}},
+}
+
+type entry struct {
+	want  string
+	tests []string // package and name
+}
+
+// TestHostileElsewhere: the tests that the table names are there.
+func TestHostileElsewhere(t *testing.T) {
+	for n, e := range elsewhere {
+		for _, name := range e.tests {
+			pkg, test, _ := strings.Cut(name, ".")
+			files, err := filepath.Glob(filepath.Join("../../..", pkg, "*_test.go"))
+			must(t, err)
+			found := false
+			for _, file := range files {
+				b, err := os.ReadFile(file)
+				must(t, err)
+				found = found || bytes.Contains(b, []byte("\nfunc "+test+"(t *testing.T) {"))
+			}
+			if !found {
+				t.Errorf("entry %d, %s: there is no %s", n, e.want, name)
+			}
+		}
+	}
+}
+
 // TestHostileIntake sends each entry of the threat table (threats.md §3) that
-// is about one message through the listener, and looks at the case it became.
-// The packages pgp and mail hold the finer variants; entries 37 and 45 have
-// their large forms in mail, 50, 54 and 56 to 57 tests of their own.
+// is about one message through the listener, and looks at the case it became,
+// and at what that cost. The packages pgp and mail hold the finer variants;
+// entries 37 and 45 have their large forms in mail and in TestWorstInputs.
 func TestHostileIntake(t *testing.T) {
 	w := newTeam(t, world.Config{})
 	now := w.DB.Now()
+	retired := person(t, now, "Lantern of old", "old@lantern.example")
+	w.retire(retired)
 	c := w.Cert
 	finn := "Finn <finn@finder.example>"
 	alice, stranger := person(t, now, "Alice", "alice@finder.example"), person(t, now, "Somebody", "else@example.org")
@@ -103,7 +88,7 @@ func TestHostileIntake(t *testing.T) {
 	armored := func(b []byte) []byte { return armor(t, "PGP MESSAGE", b) }
 	sealed := func(inner []byte) []byte { return joined(pkesk(t, c, false), seipd(t, inner)) }
 	inline := func(b []byte) []byte { return plain(finn, "...", string(armored(b))) }
-	ok := w.encrypt([]byte(secret+"\n"), nil)
+	ok := func() []byte { return w.encrypt([]byte(secret+"\n"), nil) } // never the same twice
 	bin := sealed(words(secret))
 	long := sealed(words(strings.Repeat(secret+" ", 300)))
 	tampered := bytes.Clone(long)
@@ -130,6 +115,14 @@ func TestHostileIntake(t *testing.T) {
 	withKey := func(key string, more ...string) []byte {
 		return mixed(append([]string{part("text/plain", secret), part("application/pgp-keys", key)}, more...)...)
 	}
+	expiring, stolen := newEntity(t, now.AddDate(0, 0, -10), 5*24*time.Hour), newEntity(t, now.AddDate(0, 0, -10), 0)
+	must(t, stolen.Revoke(packet.KeyCompromised, "stolen", &packet.Config{Time: func() time.Time { return now.AddDate(0, 0, -1) }}))
+	signedInside := func(e *openpgp.Entity, at time.Time) []byte {
+		var key bytes.Buffer
+		must(t, e.Serialize(&key))
+		text := crlf("Content-Type: multipart/mixed; boundary=\"=_k\"\n\n" + body("=_k", part("text/plain", secret), part("application/pgp-keys", string(armor(t, "PGP PUBLIC KEY BLOCK", key.Bytes())))))
+		return pgpMIME(finn, "...", armored(sealed(signedPackets(t, e, at, text))))
+	}
 	clearText := outcome{encryption: disclosure.OnArrival, signature: disclosure.Unsigned, text: secret}
 	opened := outcome{encryption: disclosure.ToCurrentKey, signature: disclosure.Unsigned, text: secret, attention: "-"}
 	kept := outcome{encryption: disclosure.Unopened, not: secret, attention: " "}
@@ -145,6 +138,7 @@ func TestHostileIntake(t *testing.T) {
 		want outcome
 	}{
 		{1, "plain text", plain(finn, "hello", secret+"\n"), attended(clearText, "-")},
+		{2, "to a retired key", pgpMIME(finn, "...", w.encrypt(mimeText, nil, retired.Certificate())), outcome{encryption: disclosure.ToRetiredKey, signature: disclosure.Unsigned, text: secret, attention: "-"}},
 		{3, "to a member's own key", inline(joined(pkesk(t, alice.Certificate(), false), seipd(t, words(secret)))), attended(kept, "do not hold")},
 		{4, "to an unknown key", pgpMIME(finn, "...", w.encrypt([]byte(secret), nil, stranger.Certificate())), attended(kept, "do not hold")},
 		{5, "passphrase only", inline(joined(skesk(t), seipd(t, words(secret)))), attended(kept, "passphrase")},
@@ -154,7 +148,8 @@ func TestHostileIntake(t *testing.T) {
 		{9, "no integrity", inline(joined(pkesk(t, c, false), pkt(9, make([]byte, 200)))), attended(kept, "integrity")},
 		{10, "tampered", inline(tampered), attended(kept, "damaged")},
 		{11, "truncated", inline(long[:len(long)-100]), attended(kept, "damaged")},
-		{12, "garbage after", inline(append(bytes.Clone(bin), "garbage"...)), outcome{encryption: disclosure.ToCurrentKey, text: secret}},
+		{12, "garbage after", inline(append(bytes.Clone(bin), "garbage"...)), attended(opened, "follows the encrypted message")},
+		{12, "garbage after, and tampered", inline(append(bytes.Clone(tampered), "garbage"...)), attended(kept, "damaged")},
 		{13, "bomb", inline(sealed(bomb)), attended(kept, "large")},
 		{14, "200 layers of compression", inline(sealed(nested)), attended(kept, "complicated")},
 		{15, "two literals", inline(sealed(joined(words(secret), words(secret)))), kept},
@@ -163,31 +158,34 @@ func TestHostileIntake(t *testing.T) {
 		{18, "unknown AEAD", inline(joined(pkesk(t, c, false), pkt(18, append([]byte{2, 9, 77, 6}, make([]byte, 96)...)))), attended(kept, "cannot read")},
 		{19, "signed by an unknown key", inline2(t, w, finn, alice), signed(opened, disclosure.SignedUnchecked)},
 		{19, "signed by a key that came along", pgpMIME(finn, "...", w.encrypt(crlf("Content-Type: multipart/mixed; boundary=\"=_k\"\n\n"+body("=_k", part("text/plain", secret), part("application/pgp-keys", aliceKey))), alice)), signed(opened, disclosure.SignedUnknown)},
+		{20, "signed before the key expired", signedInside(expiring, now.AddDate(0, 0, -8)), signed(opened, disclosure.SignedUnknown)},
+		{20, "signed after the key expired", signedInside(expiring, now.Add(-time.Minute)), signed(opened, disclosure.SignedInvalid)},
+		{20, "signed by a stolen key", signedInside(stolen, now.AddDate(0, 0, -8)), signed(opened, disclosure.SignedInvalid)},
 		{21, "key of one, From of another", pgpMIME("Victim <victim@example.org>", "...", w.encrypt(crlf("Content-Type: multipart/mixed; boundary=\"=_k\"\n\n"+body("=_k", part("text/plain", secret), part("application/pgp-keys", aliceKey))), alice)), signed(opened, disclosure.SignedUnknown)},
 		{22, "two From", append([]byte("From: \"team@lantern.example\" <x@evil.example>\r\n"), plain(finn, "x", secret)...), clearText},
 		{22, "empty From", plain("", "x", secret), clearText},
-		{23, "one part encrypted", mixed(part("text/plain", "unprotected words"), part("text/plain", string(ok))), partly(outcome{text: secret})},
-		{24, "EFAIL", mixed(part("text/html", "<img src=\"http://evil.example/"), part("text/plain", string(ok)), part("text/html", "\">")), partly(outcome{text: secret, not: "<img"})},
+		{23, "one part encrypted", mixed(part("text/plain", "unprotected words"), part("text/plain", string(ok()))), partly(outcome{text: secret})},
+		{24, "EFAIL", mixed(part("text/html", "<img src=\"http://evil.example/"), part("text/plain", string(ok())), part("text/html", "\">")), partly(outcome{text: secret, not: "<img"})},
 		{26, "text around a signed one", plain(finn, "...", "before\n"+string(clear)+"after\n"), partly(outcome{text: secret})},
 		{27, "forged Hash header", plain(finn, "...", strings.Replace(string(clear), "Hash: SHA512", "Hash: SHA256", 1)), outcome{encryption: disclosure.OnArrival}},
-		{28, "inline in text", plain(finn, "...", "see below\n\n"+string(ok)+"\nbye\n"), partly(outcome{encryption: disclosure.ToCurrentKey, text: secret})},
-		{29, "inline twice in alternatives", multipart(finn, "...", "multipart/alternative", part("text/plain", string(ok)), part("text/html", "<pre>"+string(ok)+"</pre>")), outcome{encryption: disclosure.ToCurrentKey, text: secret}},
-		{30, "encrypted files beside", mixed(part("text/plain", string(ok)), attachment("poc.py.asc", string(ok))), filed(opened, "poc.py")},
+		{28, "inline in text", plain(finn, "...", "see below\n\n"+string(ok())+"\nbye\n"), partly(outcome{encryption: disclosure.ToCurrentKey, text: secret})},
+		{29, "inline twice in alternatives", multipart(finn, "...", "multipart/alternative", part("text/plain", string(ok())), part("text/html", "<pre>"+string(ok())+"</pre>")), outcome{encryption: disclosure.ToCurrentKey, text: secret}},
+		{30, "encrypted files beside", mixed(part("text/plain", string(ok())), attachment("poc.py.asc", string(ok()))), filed(opened, "poc.py")},
 		{31, "mangled by Exchange", mixed(part("text/plain", "\n"), part("application/pgp-encrypted", "Version: 1\n"), part("application/octet-stream", string(w.encrypt(mimeText, nil)))), opened},
-		{32, "one part", multipart(finn, "...", "multipart/encrypted", part("application/octet-stream", string(ok))), opened},
+		{32, "one part", multipart(finn, "...", "multipart/encrypted", part("application/octet-stream", string(ok()))), opened},
 		{32, "no armor", multipart(finn, "...", "multipart/encrypted", part("application/pgp-encrypted", "Version: 1\n"), part("text/plain", "nothing")), outcome{attention: " "}},
-		{33, "armor instead of MIME", pgpMIME(finn, "...", w.encrypt(ok, nil)), opened},
+		{33, "armor instead of MIME", pgpMIME(finn, "...", w.encrypt(ok(), nil)), opened},
 		{34, "encrypted twice", inline(sealed(bin)), opened},
 		{34, "encrypted six times", inline(sealed(deep)), kept},
 		{35, "phony subject inside", pgpMIME(finn, "...", w.encrypt(crlf("Content-Type: multipart/mixed; boundary=\"=_k\"\n\n"+body("=_k", "Content-Type: text/plain; protected-headers=\"v1\"\nSubject: phony\n\n"+secret)), nil)), outcome{encryption: disclosure.ToCurrentKey, text: secret, not: "phony"}},
-		{36, "another From inside", pgpMIME(finn, "...", w.encrypt(crlf("Content-Type: text/plain; protected-headers=\"v1\"; hp=\"cipher\"\nFrom: ceo@example.org\nSubject: real\n\n"+secret), nil)), outcome{encryption: disclosure.ToCurrentKey, text: secret}},
-		{37, "quoted armor", plain(finn, "...", "> "+strings.ReplaceAll(strings.TrimSpace(string(ok)), "\n", "\n> ")+"\n"), outcome{encryption: disclosure.ToCurrentKey, text: secret}},
-		{37, "no checksum, indented", plain(finn, "...", "  "+strings.ReplaceAll(strings.TrimSpace(string(ok)), "\n", "\n  ")+"\n"), outcome{encryption: disclosure.ToCurrentKey, text: secret}},
+		{36, "another From inside", pgpMIME(finn, "...", w.encrypt(crlf("Content-Type: text/plain; protected-headers=\"v1\"; hp=\"cipher\"\nFrom: ceo@example.org\nSubject: real\n\n"+secret), nil)), outcome{encryption: disclosure.ToCurrentKey, signature: disclosure.Unsigned, text: secret, not: "ceo@", title: "real", from: "finn@finder.example", attention: "says it is from another address inside"}},
+		{37, "quoted armor", plain(finn, "...", "> "+strings.ReplaceAll(strings.TrimSpace(string(ok())), "\n", "\n> ")+"\n"), outcome{encryption: disclosure.ToCurrentKey, text: secret}},
+		{37, "no checksum, indented", plain(finn, "...", "  "+strings.ReplaceAll(strings.TrimSpace(string(ok())), "\n", "\n  ")+"\n"), outcome{encryption: disclosure.ToCurrentKey, text: secret}},
 		{38, "words of armor", plain(finn, "x", "how do I send\n-----BEGIN PGP MESSAGE-----\nto you? "+secret+"\n"), clearText},
 		{39, "a public key", plain(finn, "my key", aliceKey), outcome{encryption: disclosure.OnArrival, file: "key.asc"}},
 		{40, "a private key", plain(finn, "help", string(private)), outcome{not: "PRIVATE KEY", attention: "private key"}},
 		{41, "a key with many user ids", withKey(string(armor(t, "PGP PUBLIC KEY BLOCK", manyUsers(t, alice)))), outcome{encryption: disclosure.OnArrival, text: secret}},
-		{42, "a user id of control signs", withKey(string(armor(t, "PGP PUBLIC KEY BLOCK", append(alice.Certificate().Binary(), pkt(13, []byte("Eve\u202e\n<b>"+strings.Repeat("x", 200<<10)))...)))), outcome{encryption: disclosure.OnArrival, text: secret, not: "<b>"}},
+		{42, "a user id of control signs", withKey(string(armor(t, "PGP PUBLIC KEY BLOCK", append(alice.Certificate().Binary(), pkt(13, []byte("Eve\u202e\n<b>"+strings.Repeat("x", 200<<10)))...)))), outcome{encryption: disclosure.OnArrival, signature: disclosure.Unsigned, text: secret, not: "<b>", attention: "-", key: alice.Certificate().Fingerprint(), file: "key.asc"}},
 		{44, "charset that lies", crlf(head(finn, "x") + "Content-Type: text/plain; charset=utf-7\n\n" + secret + " a\xffb\x00c"), clearText},
 		{45, "base64 that is none", crlf(head(finn, "x") + "Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n!!!!"), outcome{encryption: disclosure.OnArrival}},
 		{45, "no boundary", crlf(head(finn, "x") + "Content-Type: multipart/mixed\n\n" + secret), attended(clearText, "parts")},
@@ -205,15 +203,25 @@ func TestHostileIntake(t *testing.T) {
 		{55, "signed in two days", plain(finn, "...", future.String()), outcome{encryption: disclosure.ToCurrentKey, text: secret, signature: disclosure.SignedUnchecked}},
 		{58, "quotes an embargoed notice", plain(finn, "Fwd: pre-notification", secret+"\n\n> TLP:AMBER notice to distributors\n"), clearText},
 	}
-	seen := map[int]bool{}
+	seen, worst, slowest := map[int]bool{}, cost{}, ""
 	for _, tt := range tests {
 		seen[tt.n] = true
-		t.Run(fmt.Sprintf("%02d %s", tt.n, tt.name), func(t *testing.T) {
+		name := fmt.Sprintf("%02d %s", tt.n, tt.name)
+		t.Run(name, func(t *testing.T) {
 			began := time.Now()
-			must(t, w.try("finn@finder.example", address, tt.raw))
+			c := measure(t, func() {
+				must(t, w.try("finn@finder.example", address, tt.raw))
+				w.Settle()
+			})
 			f := w.newest()
 			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("taking and opening it took %s", took)
+			}
+			if c.heap > mostHeap || c.cpu > mostTime*slack {
+				t.Errorf("it cost %s, want %d MiB and %s at most", c, mostHeap>>20, mostTime)
+			}
+			if c.heap > worst.heap {
+				worst, slowest = c, name
 			}
 			tt.want.check(t, w, f)
 			if got := w.original(f.arrival); !bytes.Equal(bytes.TrimSuffix(got, []byte("\r\n")), bytes.TrimSuffix(tt.raw, []byte("\r\n"))) {
@@ -221,7 +229,19 @@ func TestHostileIntake(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d variants of %d entries", len(tests), len(seen))
+	t.Logf("%d variants of %d entries; the dearest is %q with %s", len(tests), len(seen), slowest, worst)
+	for n := 1; n <= 58; n++ {
+		if e, there := elsewhere[n]; seen[n] == there {
+			t.Errorf("entry %d has %d tests here, and elsewhere %q; want one of both", n, btoi(seen[n]), e)
+		}
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (o outcome) check(t *testing.T, w *team, f found) {
@@ -246,6 +266,17 @@ func (o outcome) check(t *testing.T, w *team, f found) {
 	if o.attention == "-" && f.c.Attention != "" || o.attention != "-" && !strings.Contains(f.c.Attention, o.attention) {
 		t.Errorf("attention is %q, want %q", f.c.Attention, o.attention)
 	}
+	if o.title != "" && f.c.Title != o.title {
+		t.Errorf("the title is %q, want %q", f.c.Title, o.title)
+	}
+	if r := f.c.Reporters[0]; o.from != "" && r.Address != o.from {
+		t.Errorf("the reporter's address is %q, want %q", r.Address, o.from)
+	}
+	if o.key != "" {
+		if certs, err := pgp.ParseCertificates(f.c.Reporters[0].Key); err != nil || certs[0].Fingerprint() != o.key {
+			t.Errorf("the reporter's key is not the one of fingerprint %s (%v)", o.key, err)
+		}
+	}
 	has := o.file == ""
 	var labels []string
 	for _, x := range f.c.Files {
@@ -255,144 +286,4 @@ func (o outcome) check(t *testing.T, w *team, f found) {
 	if !has {
 		t.Errorf("files are %q, want %q among them", labels, o.file)
 	}
-}
-
-// inline2 is inline PGP signed by a key nobody has.
-func inline2(t *testing.T, w *team, from string, signer *pgp.Secret) []byte {
-	t.Helper()
-	return plain(from, "...", string(w.encrypt([]byte(secret+"\n"), signer)))
-}
-
-func armor(t testing.TB, kind string, b []byte) []byte {
-	t.Helper()
-	var out strings.Builder
-	out.WriteString("-----BEGIN " + kind + "-----\n\n")
-	out.WriteString(wrapped(b))
-	out.WriteString("-----END " + kind + "-----\n")
-	return []byte(out.String())
-}
-
-func deepMIME(n int) string {
-	var b strings.Builder
-	for i := range n {
-		s := strconv.Itoa(i)
-		b.WriteString("Content-Type: multipart/mixed; boundary=b" + s + "\n\n--b" + s + "\n")
-	}
-	return b.String() + "Content-Type: text/plain\n\nx\n"
-}
-
-// manyUsers is a certificate followed by 2,000 user ids nobody signed.
-func manyUsers(t testing.TB, s *pgp.Secret) []byte {
-	t.Helper()
-	b := s.Certificate().Binary()
-	for i := range 2000 {
-		b = append(b, pkt(13, fmt.Appendf(nil, "user %d %s", i, strings.Repeat("x", 100)))...)
-	}
-	return b
-}
-
-// TestHostile50Smuggling: lone CR and LF end the attempt, nothing is stored,
-// and what hides behind is no second mail.
-func TestHostile50Smuggling(t *testing.T) {
-	w := newTeam(t, world.Config{})
-	for _, end := range []string{"\n.\r\n", "\n.\n", "\r.\r\n"} {
-		c, err := textproto.Dial("tcp", w.at)
-		must(t, err)
-		for _, x := range []struct {
-			line string
-			want int
-		}{{"", 220}, {"EHLO evil.example", 250}, {"MAIL FROM:<a@evil.example>", 250}, {"RCPT TO:<" + address + ">", 250}, {"DATA", 354}} {
-			if x.line != "" {
-				must(t, c.PrintfLine("%s", x.line))
-			}
-			if _, _, err := c.ReadResponse(x.want); err != nil {
-				t.Fatal(err)
-			}
-		}
-		_, err = io.WriteString(c.W, "Subject: one\r\n\r\none"+end+"MAIL FROM:<b@evil.example>\r\nRCPT TO:<"+address+">\r\nDATA\r\nSubject: two\r\n\r\ntwo\r\n.\r\n")
-		must(t, err)
-		must(t, c.W.Flush())
-		if _, said, err := c.ReadResponse(550); err != nil {
-			t.Errorf("%q: %v %s, want 550", end, err, said)
-		}
-		c.Close()
-	}
-	if n := w.arrivals(); n != 0 {
-		t.Errorf("%d mails were stored, want none", n)
-	}
-}
-
-// TestHostile52SameMailTwice: whoever did not hear that a mail was taken sends
-// the very same again. Both are kept, in one case, whose history says so; the
-// same words in another mail are another case.
-func TestHostile52SameMailTwice(t *testing.T) {
-	w := newTeam(t, world.Config{})
-	file := multipart("finn@finder.example", "Tokens", "multipart/mixed", part("text/plain", secret), "Content-Type: text/plain\nContent-Disposition: attachment; filename=a.txt\n\nproof\n")
-	for _, raw := range [][]byte{plain("finn@finder.example", "Tokens", secret), file} {
-		first := w.post("finn@finder.example", raw)
-		files := len(first.c.Files)
-		second, third := w.post("finn@finder.example", raw), w.post("finn@finder.example", raw)
-		if first.id == "" || second.id != first.id || third.id != first.id || second.arrival == first.arrival {
-			t.Fatalf("the same mail three times is in cases %q, %q and %q; want one", first.id, second.id, third.id)
-		}
-		if len(third.thread) != len(first.thread) || len(third.c.Reporters) != 1 || len(third.c.Files) != files {
-			t.Errorf("the case has %d messages, %d reporters and %d files; want no more than after the first mail", len(third.thread), len(third.c.Reporters), len(third.c.Files))
-		}
-		if got := w.original(third.arrival); !bytes.Equal(bytes.TrimRight(got, "\r\n"), bytes.TrimRight(raw, "\r\n")) {
-			t.Errorf("the third copy is kept as %q", got)
-		}
-		events, err := w.DB.Timeline(t.Context(), w.Member("Ada"), first.id)
-		must(t, err)
-		said := 0
-		for _, e := range events {
-			if strings.Contains(e.Text, "came again") {
-				said++
-			}
-		}
-		if said != 2 {
-			t.Errorf("the history says %d times that it came again, want 2: %+v", said, events)
-		}
-	}
-	// Other bytes under the same Message-ID are another report.
-	raw := plain("finn@finder.example", "Tokens", secret)
-	first := w.post("finn@finder.example", raw)
-	if other := w.post("mallory@elsewhere.example", bytes.Replace(raw, []byte(secret), []byte("Something else"), 1)); other.id == first.id || other.c == nil {
-		t.Errorf("other words under the same Message-ID are in case %q, want one of their own", other.id)
-	}
-}
-
-// TestHostile56Locked: what comes while the vault is locked is taken, and
-// opened in order afterwards.
-func TestHostile56Locked(t *testing.T) {
-	w := newTeam(t, world.Config{})
-	w.DB.Vault().Lock()
-	for i := range 5 {
-		must(t, w.try("finn@finder.example", address, plain("finn@finder.example", fmt.Sprintf("number %d", i+1), secret)))
-	}
-	w.Settle()
-	if n := w.cases(); n != 0 {
-		t.Fatalf("%d cases while locked", n)
-	}
-	if _, err := w.DB.Vault().Unlock(world.Passphrase); err != nil {
-		t.Fatal(err)
-	}
-	w.Settle()
-	for i := range 5 {
-		c, err := w.DB.CaseByNumber(t.Context(), w.Member("Ada"), i+1)
-		if err != nil || c.Title != fmt.Sprintf("number %d", i+1) {
-			t.Errorf("case #%d is %v, %v; want the mails in order", i+1, c, err)
-		}
-	}
-}
-
-// wrapped is base64 in lines of 64, without a checksum, which is optional
-// (RFC 9580 §6.1).
-func wrapped(b []byte) string {
-	text := base64.StdEncoding.EncodeToString(b)
-	var out strings.Builder
-	for len(text) > 64 {
-		out.WriteString(text[:64] + "\n")
-		text = text[64:]
-	}
-	return out.String() + text + "\n"
 }
