@@ -47,7 +47,7 @@ type Limits struct {
 	Each    int           // of those, from one address; 0: 8
 	Mails   int           // mails taken at once, beside the bodies; 0: 16
 	Looks   int           // mailboxes opened at once; 0: 16
-	Stores  int           // bodies larger than memory should hold, stored at once; 0: 3
+	Stores  int           // bodies larger than memory should hold, stored at once; 0: 2
 	Bytes   int64         // what one address may bring a window before it may bring less at once; 0: 512 MiB
 	// Beyond the allowance an address is served one request every SlowEvery
 	// (0: 10 s), each of which waits at most SlowWait for that (0: 30 s).
@@ -91,7 +91,7 @@ func New(c Config) *Gate {
 	}
 	l := &c.Limits
 	l.Reports, l.Lookups, l.Uploads = or(l.Reports, 60), or(l.Lookups, 120), or(l.Uploads, 64)
-	l.Each, l.Mails, l.Looks, l.Stores = or(l.Each, 8), or(l.Mails, 16), or(l.Looks, 16), or(l.Stores, 3)
+	l.Each, l.Mails, l.Looks, l.Stores = or(l.Each, 8), or(l.Mails, 16), or(l.Looks, 16), or(l.Stores, 2)
 	if l.Bytes == 0 {
 		l.Bytes = 512 << 20
 	}
