@@ -391,10 +391,19 @@ func TestGivingUpWaitingStops(t *testing.T) {
 		}
 	})
 	<-begun
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	err := w.UpdateRelease(ctx, w.rel, release, func(r *disclosure.Release) error { return r.CancelNotice(id, w.rel, w.Now()) })
-	if err == nil {
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	gaveUp := make(chan error)
+	go func() {
+		gaveUp <- w.UpdateRelease(ctx, w.rel, release, func(r *disclosure.Release) error { return r.CancelNotice(id, w.rel, w.Now()) })
+	}()
+	for stopped := false; !stopped && t.Context().Err() == nil; {
+		var err error
+		stopped, err = w.Stopped(t.Context(), id)
+		w.must(err)
+	}
+	giveUp()
+	if err := <-gaveUp; err == nil {
 		t.Error("UpdateRelease did not wait for the mail in flight")
 	}
 	close(end)
