@@ -138,7 +138,7 @@ func TestAFormSaysItsVersion(t *testing.T) {
 	before := h.load(string(r.ID)).Version
 	for path, values := range map[string]map[string][]string{
 		fmt.Sprintf("/cases/%d/title", c.Number):  form("title", "Another"),
-		fmt.Sprintf("/cases/%d/text", c.Number): form("public_title", "Another"),
+		fmt.Sprintf("/cases/%d/text", c.Number):   form("public_title", "Another"),
 		"/releases/" + string(r.ID) + "/title":    form("title", "Another"),
 		"/releases/" + string(r.ID) + "/versions": form("series_0", "4.2", "number_0", "4.2.99"),
 		"/releases/" + string(r.ID) + "/notices/" + string(noticeTo(t, r, disclosure.ToAnnounce).ID) + "/save": form("subject", "s", "text", "t"),

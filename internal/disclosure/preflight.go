@@ -206,12 +206,19 @@ func (r *Release) readyFault(a Audience) []Fault {
 		if n.State == NoticeApproved && n.Generation == r.Generation && n.Approved() != nil {
 			return r.textFaults(n)
 		}
-		return []Fault{{field, fmt.Sprintf("The notice to %s is %s. Freeze and approve it, or cancel it.", a.Words(), n.State)}}
+		return []Fault{{field, fmt.Sprintf("The notice to %s is %s. Freeze and approve it, or cancel it.", a.Words(), asNoun(n.State))}}
 	}
 	if slices.ContainsFunc(r.Notices, func(n *Notice) bool { return n.Audience == a }) {
 		return nil // canceled by somebody, on record
 	}
 	return []Fault{{field, fmt.Sprintf("There is no notice to %s. Draft it first.", a.Words())}}
+}
+
+func asNoun(s NoticeState) string {
+	if s == NoticeDraft {
+		return "a draft"
+	}
+	return string(s)
 }
 
 // ConfirmPublishing is a member's agreement, where the policy asks for two.

@@ -378,7 +378,24 @@ func (s *secrets) begin(t *testing.T) {
 	s.update(t, func(r *disclosure.Release, by disclosure.Caller, now time.Time) error { return r.Begin(by, now) })
 }
 
+// publish makes it public, patches included: so the one with the mark goes
+// before, and its bytes stay sealed.
 func (s *secrets) publish(t *testing.T) {
+	s.update(t, func(r *disclosure.Release, by disclosure.Caller, now time.Time) error {
+		return r.DropPatch(r.Patches[0].File.ID, by, now)
+	})
+	_, err := s.DB.AddPatch(s.ctx, s.ada(), s.release, disclosure.Patch{Series: "5.1", Name: "5.1-0001-fix.patch"}, strings.NewReader("+hold()\n"))
+	check(t, err)
+	s.update(t, func(r *disclosure.Release, by disclosure.Caller, now time.Time) error {
+		for _, n := range r.Notices {
+			if n.State == disclosure.NoticeDraft {
+				if err := r.DraftText(n.ID, n.Subject, "Nothing of it is told here.\n"+r.Essentials(n.Audience), by, now); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 	s.approve(t, disclosure.ToAnnounce)
 	s.approve(t, disclosure.ToOSS)
 	render, err := s.Work.Renderer(s.ctx)

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -177,5 +178,36 @@ func TestNoticeJSON(t *testing.T) {
 	}
 	if n.Format != "postern-notice/1" || n.TLP != "TLP:AMBER+STRICT" || n.Public != "2026-02-03T15:00:00Z" || len(n.Patches) != 1 {
 		t.Errorf("NoticeJSON = %s", b)
+	}
+	for _, key := range regexp.MustCompile(`"([^"]*)":`).FindAllStringSubmatch(string(b), -1) {
+		if key[1] != strings.ToLower(key[1]) {
+			t.Errorf("NoticeJSON has a key %q, want all in lower case", key[1])
+		}
+	}
+	if !bytes.Contains(b, []byte(`"series": `)) || !bytes.Contains(b, []byte(`"effect": `)) {
+		t.Errorf("NoticeJSON does not say which series are affected:\n%s", b)
+	}
+}
+
+// TestSeveritiesRead well for one issue and for many.
+func TestSeveritiesRead(t *testing.T) {
+	l, err := New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, levels := range map[string][]string{
+		"It will fix one security defect of severity high.":                                   {"high"},
+		"It will fix three security defects, by severity: one high and two low.":              {"high", "low", "low"},
+		"It will fix two security defects.":                                                   nil,
+		"It will fix four security defects, by severity: one high, one moderate and two low.": {"high", "moderate", "low", "low"},
+	} {
+		b := brief(disclosure.ToAnnounceAhead)
+		if b.Severities, b.Count = levels, len(levels); levels == nil {
+			b.Count = 2
+		}
+		letter, err := l.Notice("en", b)
+		if err != nil || !strings.Contains(letter.Text, want) {
+			t.Errorf("Notice of %v = %v, want %q in\n%s", levels, err, want, letter.Text)
+		}
 	}
 }
