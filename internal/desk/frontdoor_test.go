@@ -291,6 +291,11 @@ func TestD7PlannedDate(t *testing.T) {
 		h.must(err)
 		return len(rows)
 	}
+	// Who has a mailbox reads the date there, and gets no mail of it.
+	h.must(h.DB.UpdateCase(t.Context(), h.Ada, c.ID, func(c *disclosure.Case) error {
+		c.Reporters[0].Address = "finn@example.org"
+		return c.AddReporter(disclosure.Reporter{ID: "by-mail", Name: "Mailo", Address: "mailo@example.org", Channel: disclosure.ByMail}, h.Ada, h.DB.Now())
+	}))
 	before := items()
 	if got := h.caseOf(c.ID); !got.MailboxStatus(got.Reporters[0], h.DB.Now()).Planned.IsZero() {
 		t.Fatal("the status has a planned date before anybody was told")
@@ -298,6 +303,12 @@ func TestD7PlannedDate(t *testing.T) {
 	b := h.as(h.Rel)
 	digest := h.approved(b, r.ID, disclosure.ToReporters)
 	n := noticeTo(t, h.load(string(r.ID)), disclosure.ToReporters)
+	if list, err := h.DB.Recipients(t.Context(), h.Rel, n.ID); err != nil || len(list) != 0 {
+		t.Errorf("the date goes by mail to %v, %v; want nobody", list, err)
+	}
+	if page := b.page("/releases/" + string(r.ID) + "/notices/" + string(n.ID)); !strings.Contains(page, `id="untold"`) || !strings.Contains(page, "Mailo") {
+		t.Error("the page does not name the reporter whom the notice cannot reach")
+	}
 	send := "/releases/" + string(r.ID) + "/notices/" + string(n.ID) + "/send"
 	b.done(send, form("version", hidden(t, b.page(send), "version"), "digest", digest, "typed", "May release"))
 	if _, err := h.DB.SweepDeliveries(t.Context()); err != nil {
@@ -316,9 +327,41 @@ func TestD7PlannedDate(t *testing.T) {
 	if items() != before+2 {
 		t.Errorf("%d items in the mailbox, want the notice and a status more than %d", items(), before)
 	}
+	if other := got.Reporter("by-mail"); other == nil || !other.ToldDate.IsZero() {
+		t.Errorf("who was not told has the date on record: %+v", other)
+	}
 	thread, err := h.DB.Thread(t.Context(), h.Ada, c.ID)
 	h.must(err)
 	if last := thread[len(thread)-1]; last.Letter != "reporters" || last.State != disclosure.MessageOut {
 		t.Errorf("the lane ends with %q, %s", last.Letter, last.State)
+	}
+
+	// That it is called off is told in the same place, though the case has left the release.
+	off := "/releases/" + string(r.ID) + "/call-off"
+	b.done(off, form("version", hidden(t, b.page(off), "version"), "reason", "not ours", "typed", "May release"))
+	n = nil
+	for _, x := range h.load(string(r.ID)).Notices {
+		if x.Audience == disclosure.ToReporters && x.Change == disclosure.ChangeCalledOff && x.State == disclosure.NoticeDraft {
+			n = x
+		}
+	}
+	if n == nil {
+		t.Fatal("no notice to the reporters of the calling-off")
+	}
+	at := "/releases/" + string(r.ID) + "/notices/" + string(n.ID)
+	b.done(at+"/freeze", form("version", hidden(t, b.page(at), "version")))
+	page := b.page(at)
+	b.done(at+"/approve", form("version", hidden(t, page, "version"), "digest", hidden(t, page, "digest"), "list", hidden(t, page, "list")))
+	page = b.page(at + "/send")
+	b.done(at+"/send", form("version", hidden(t, page, "version"), "digest", hidden(t, page, "digest"), "typed", "May release"))
+	if _, err := h.DB.SweepDeliveries(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	had := items()
+	if told, err := h.DB.TellMailboxes(t.Context(), disclosure.System("mailboxes")); err != nil || told != 1 || items() <= had {
+		t.Errorf("TellMailboxes of the calling-off = %d, %v, with %d items after %d; want it in the mailbox", told, err, items(), had)
+	}
+	if got := h.caseOf(c.ID); !got.Reporters[0].ToldDate.IsZero() {
+		t.Errorf("a date stays told: %s", got.Reporters[0].ToldDate)
 	}
 }

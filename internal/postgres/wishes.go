@@ -218,7 +218,7 @@ func (t *tx) tellMailboxes(ctx context.Context, release disclosure.ReleaseID, no
 	if err := t.lockReleaseRow(ctx, release); err != nil {
 		return err
 	}
-	cases, err := t.loadCasesOf(ctx, release, true)
+	cases, err := t.casesTold(ctx, release)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,8 @@ func (t *tx) tellMailboxes(ctx context.Context, release disclosure.ReleaseID, no
 	var sealed, wrapped []byte
 	var version int
 	var at *time.Time
-	err = t.QueryRow(ctx, `SELECT n.in_mailboxes, n.body, r.wrapped_key, r.key_version, r.at FROM notice n JOIN release r ON r.id = n.release
+	err = t.QueryRow(ctx, `SELECT n.in_mailboxes, n.body, r.wrapped_key, r.key_version, CASE WHEN r.state <> 'called off' THEN r.at END
+		FROM notice n JOIN release r ON r.id = n.release
 		WHERE n.id = $1 AND n.state = 'sent' FOR UPDATE OF n`, notice).Scan(&told, &sealed, &wrapped, &version, &at)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && told {
 		return nil
@@ -274,6 +275,19 @@ func (t *tx) tellMailboxes(ctx context.Context, release disclosure.ReleaseID, no
 	return nil
 }
 
+// casesTold are the release's cases, locked; of one that was called off those
+// that went back to accepted by it. The release is locked.
+func (t *tx) casesTold(ctx context.Context, release disclosure.ReleaseID) ([]*disclosure.Case, error) {
+	lr, err := t.loadRelease(ctx, release, forShow)
+	if err != nil {
+		return nil, err
+	}
+	if lr.State != disclosure.CalledOff {
+		return t.loadCasesOf(ctx, release, true)
+	}
+	return t.loadCases(ctx, caseIDs(lr.Cases), true)
+}
+
 // mailedReporters are those whose mail of a notice the server took.
 func (t *tx) mailedReporters(ctx context.Context, notice disclosure.NoticeID) (map[disclosure.ReporterID]bool, error) {
 	rows, err := t.Query(ctx, `SELECT reporter FROM delivery WHERE notice = $1 AND state = 'sent' AND reporter IS NOT NULL`, notice)
@@ -298,6 +312,9 @@ func (t *tx) postNotice(ctx context.Context, c *disclosure.Case, r *disclosure.R
 		if errors.Is(err, disclosure.ErrNotFound) {
 			return nil
 		}
+		return err
+	}
+	if err := t.mailboxNews(ctx, owner{Case: c.ID}, r); err != nil {
 		return err
 	}
 	return t.insertMessage(ctx, disclosure.Message{
