@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -236,6 +237,16 @@ func FuzzRead(f *testing.F) {
 		signedMIME(c, f, part("text/plain", report), c.alice), part("text/plain", c.clearSign(f, report, c.alice)),
 		part("message/rfc822", "From: a@x.example\n\nx\n"), "Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n----\r\n",
 		"Content-Transfer-Encoding: base64\r\n\r\n" + base64.StdEncoding.EncodeToString([]byte(armor)),
+		// Of the hostile table, by entry.
+		part("text/plain", "before\n"+c.clearSign(f, "signed\n", c.alice)+"after\n"),                                                             // 26
+		mixed("multipart/mixed", "m", part("text/html", "<img src=\"http://evil.example/"), part("text/plain", armor), part("text/html", "\">")), // 24
+		mixed("multipart/encrypted", "m", part("text/plain", "note\n"), part("application/octet-stream", armor)),                                 // 32
+		pgpMIME(c.seal(f, armor, c.team, nil)), // 33, 34
+		pgpMIME(c.seal(f, "Content-Type: text/plain; protected-headers=\"v1\"; hp=\"cipher\"\r\nFrom: b@x.example\r\nSubject: in\r\n\r\nx\r\n", c.team, nil)), // 35, 36
+		part("text/plain", "> "+strings.ReplaceAll(armor, "\n", "\n> ")), part("text/plain", "-----BEGIN PGP MESSAGE-----\nto you?\n"),                        // 37, 38
+		part("text/plain", string(c.alice.Certificate().Armored())), part("text/plain; charset=utf-7", "+ADw-b\xff\x00"), // 39, 44
+		"Content-Transfer-Encoding: quoted-printable\r\n" + part("text/plain", "a=ZZb=4 \t=\r\n="), "Content-Type: multipart/mixed\r\n\r\n" + armor, // 45
+		part("message/external-body; access-type=URL", "x"), part(`application/pkcs7-mime; name="../../x"`, "x"), // 46, 47
 	} {
 		f.Add([]byte(outerHeader + seed))
 	}
@@ -268,6 +279,12 @@ func FuzzRead(f *testing.F) {
 			if p.Kind == KindPrivateKey && (p.Text != "" || !p.Content.IsZero()) {
 				t.Fatal("a private key was kept")
 			}
+		}
+		limits.Held = 32 // read where it lies
+		if long, err := Read(context.Background(), raw, c.ring, noon, limits); err != nil || len(long.Pieces) > limits.Parts+20 {
+			t.Fatalf("Read without holding texts = %d pieces, %v", len(long.Pieces), err)
+		} else if slices.ContainsFunc(long.Problems, func(p Finding) bool { return p.Code == ProblemInternal }) {
+			t.Fatal("Read without holding texts panicked inside")
 		}
 		if _, err := ReadPosted(context.Background(), raw, c.ring, noon, limits); err != nil {
 			t.Fatalf("ReadPosted = %v", err)

@@ -291,7 +291,7 @@ func (r *reader) html(c Content, l leaf, at place) {
 // blocks splits a text around its first armored block. whole is the piece it is when there is
 // none, text as much of it as is shown.
 func (r *reader) blocks(c Content, text string, whole Piece, l leaf, at place) {
-	if r.stop() {
+	if r.halted() {
 		return
 	}
 	whole.Text = text

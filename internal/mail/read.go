@@ -150,6 +150,15 @@ func (at place) in(name string) place {
 
 // stop reports whether nothing further may be read, and says why once.
 func (r *reader) stop() bool {
+	if !r.halted() && r.parts >= r.limits.Parts {
+		r.stopped = true
+		r.m.problem("", ProblemParts, "")
+	}
+	return r.stopped
+}
+
+// halted is stop for a part that is counted already.
+func (r *reader) halted() bool {
 	if r.stopped {
 		return true
 	}
@@ -158,9 +167,6 @@ func (r *reader) stop() bool {
 	} else if r.left() <= 0 {
 		r.stopped = true
 		r.m.problem("", ProblemTime, "")
-	} else if r.parts >= r.limits.Parts {
-		r.stopped = true
-		r.m.problem("", ProblemParts, "")
 	}
 	return r.stopped
 }
@@ -449,7 +455,7 @@ func (r *reader) decrypt(block Content, at place) (plain Content, j pgp.Judgment
 	r.opens++
 	limits := r.limits.PGP
 	limits.Output = min(limits.Output, left)
-	limits.Unpacked = min(limits.Unpacked, left)
+	limits.Unpacked = min(limits.Unpacked, left+packetRoom)
 	limits.Depth = min(limits.Depth, r.limits.Layers-at.layers)
 	limits.Time = min(limits.Time, max(r.left(), time.Millisecond))
 	out := &spool{r: r}
@@ -470,6 +476,9 @@ func (r *reader) decrypt(block Content, at place) (plain Content, j pgp.Judgment
 	r.opened += out.size
 	return out.content(), j, ""
 }
+
+// packetRoom is what packets around a plaintext may add to it when unpacked.
+const packetRoom = 1 << 10
 
 // looksLikeEntity reports whether plaintext is a MIME entity and not just text with a colon.
 func (r *reader) looksLikeEntity(c Content) bool {
