@@ -228,7 +228,7 @@ func (in *intake) readText(body io.Reader, kind string) (string, error) {
 	if err != nil {
 		return "", ours(err)
 	}
-	text, err := in.body.head(wholeInMemory)
+	text, err := in.body.Head(wholeInMemory)
 	if err != nil {
 		return "", err
 	}
@@ -293,7 +293,7 @@ func (in *intake) readJSON(ctx context.Context, body io.Reader) (string, error) 
 
 // judgeJSON lists every fault at once.
 func (in *intake) judgeJSON() error {
-	body, err := in.body.reader()
+	body, err := in.body.Reader()
 	if err != nil {
 		return err
 	}
@@ -303,7 +303,7 @@ func (in *intake) judgeJSON() error {
 		return fmt.Errorf("%w: read it back: %w", errNoRoom, err)
 	}
 	if report == nil {
-		text, failed := in.body.head(wholeInMemory)
+		text, failed := in.body.Head(wholeInMemory)
 		if failed == nil && holdsSecret(string(text)) {
 			return errSecret
 		}

@@ -130,7 +130,7 @@ func (g *Gate) readMailboxJSON(r *http.Request, most int64) (ask *disclosure.Mai
 		}
 		done = func() { <-g.heavy }
 	}
-	from, err := raw.reader()
+	from, err := raw.Reader()
 	b := make([]byte, n)
 	if err == nil {
 		_, err = io.ReadFull(from, b)

@@ -94,8 +94,8 @@ func FuzzReportForm(f *testing.F) {
 		if fields.secret() {
 			return // refuseSecret shows an empty form
 		}
-		if limit := s.policy().Intake.MaxBytes; in.body.size > limit+1 {
-			t.Errorf("%d bytes are kept, allowed are %d", in.body.size, limit)
+		if limit := s.policy().Intake.MaxBytes; in.body.Size() > limit+1 {
+			t.Errorf("%d bytes are kept, allowed are %d", in.body.Size(), limit)
 		}
 		if err != nil {
 			if _, ok := g.formProblem(s, fields, err); !ok {
@@ -107,8 +107,8 @@ func FuzzReportForm(f *testing.F) {
 		for _, p := range in.header.Parts {
 			sum += p.Size
 		}
-		if sum != in.body.size {
-			t.Errorf("the parts have %d bytes, the body %d", sum, in.body.size)
+		if sum != in.body.Size() {
+			t.Errorf("the parts have %d bytes, the body %d", sum, in.body.Size())
 		}
 		j, faults := fields.judge(s)
 		if len(faults) == 0 && j.kind == "" {

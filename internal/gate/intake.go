@@ -71,7 +71,7 @@ func (in *intake) close() {
 func (in *intake) add(kind disclosure.PartKind, name, mediaType string, r io.Reader) (disclosure.ArrivalPart, error) {
 	p := disclosure.ArrivalPart{Kind: kind, Name: name, Type: mediaType}
 	sum := sha256.New()
-	left := in.max - in.body.size
+	left := in.max - in.body.Size()
 	n, err := io.Copy(io.MultiWriter(in.body, sum), io.LimitReader(r, left+1))
 	if err != nil {
 		return p, err
@@ -143,7 +143,7 @@ func (in *intake) identity() ([32]byte, error) {
 // and each costs some megabytes on its way.
 func (in *intake) insert(ctx context.Context, id disclosure.ArrivalID, sum string) (time.Time, error) {
 	in.place.keep()
-	if in.body.spooled() {
+	if in.body.OnDisk() {
 		select {
 		case in.g.stores <- struct{}{}:
 			defer func() { <-in.g.stores }()
@@ -151,7 +151,7 @@ func (in *intake) insert(ctx context.Context, id disclosure.ArrivalID, sum strin
 			return time.Time{}, ctx.Err()
 		}
 	}
-	in.header.Size, in.header.SHA256 = in.body.size, sum
+	in.header.Size, in.header.SHA256 = in.body.Size(), sum
 	meta := vault.ArrivalMeta{
 		Instance: in.set.instance, ID: string(id), Kind: string(in.kind), Channel: string(in.channel),
 		VaultKey: in.set.vault.ID(), Received: in.g.c.Now().UTC().Truncate(time.Microsecond),
@@ -177,11 +177,11 @@ func (in *intake) insert(ctx context.Context, id disclosure.ArrivalID, sum strin
 
 // chunks seals the body. What is in memory is one piece.
 func (in *intake) chunks(sealer *vault.ArrivalSealer) (iter.Seq2[gatedb.Chunk, error], error) {
-	if in.body.spooled() {
-		r, err := in.body.reader()
+	if in.body.OnDisk() {
+		r, err := in.body.Reader()
 		return pieces(sealer, r), err
 	}
-	whole, err := in.body.head(memoryLimit)
+	whole, err := in.body.Head(vault.SpoolMemory)
 	return func(yield func(gatedb.Chunk, error) bool) {
 		yield(gatedb.Chunk{Final: true, Sealed: sealer.Chunk(0, true, whole)}, nil)
 	}, err

@@ -61,6 +61,8 @@ type mailboxRequest struct {
 	typed   int
 	files   *intake // where a body that is not small has its place
 	n       int     // of files
+	many    bool    // more than are taken at once
+	twice   string  // a field that came twice with two texts
 	refused error   // there was no place for it
 	armored *armoredPart
 }
@@ -101,12 +103,16 @@ func (g *Gate) readParts(s *set, r *http.Request, q *mailboxRequest) error {
 	if err != nil {
 		return errForm
 	}
-	for n := 0; n < 200; n++ {
+	for range maxParts {
 		p, err := parts.NextPart()
-		if err == io.EOF {
+		switch {
+		case err == io.EOF && q.many:
+			return errMany
+		case err == io.EOF && q.twice != "":
+			return twiceError(q.twice)
+		case err == io.EOF:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return broken(err)
 		}
 		switch p.FormName() {
@@ -166,6 +172,9 @@ func (g *Gate) readFile(ctx context.Context, s *set, q *mailboxRequest, p *multi
 	if p.FileName() == "" {
 		return nil // the field was left empty
 	}
+	if q.many = q.many || q.n == maxFiles; q.many {
+		return nil
+	}
 	if err := g.place(ctx, s, q); err != nil {
 		return err
 	}
@@ -184,8 +193,8 @@ func (q *mailboxRequest) field(p *multipart.Part) error {
 	if q.typed += len(b); len(b) > maxWords || q.typed > maxAllWords {
 		return errTyped
 	}
-	if _, twice := q.values[p.FormName()]; !twice {
-		q.values[p.FormName()] = string(b)
+	if put(q.values, p.FormName(), string(b)) {
+		q.twice = p.FormName()
 	}
 	return nil
 }
@@ -243,7 +252,12 @@ func (g *Gate) mailbox(w http.ResponseWriter, r *http.Request) error {
 // back with its text.
 func (s *set) mailboxProblem(err error) (int, disclosure.Fault) {
 	var size *http.MaxBytesError
+	var again twiceError
 	switch {
+	case errors.As(err, &again):
+		return http.StatusUnprocessableEntity, fieldFault(string(again), s.says().Twice)
+	case errors.Is(err, errMany):
+		return http.StatusUnprocessableEntity, fieldFault(public.FieldFiles, ui.Say(s.says().ManyFiles, maxFiles))
 	case errors.Is(err, errTooMany):
 		return http.StatusTooManyRequests, fieldFault(public.FieldText, s.says().Over)
 	case errors.As(err, &size) && size.Limit == slowBytes:
@@ -421,7 +435,7 @@ func (g *Gate) addMessage(ctx context.Context, s *set, box *vault.Mailbox, key s
 		kind = disclosure.PartText
 	}
 	sum := a.digest()
-	if sum == "" && in.body.size > 0 { // files alone
+	if sum == "" && in.body.Size() > 0 { // files alone
 		all := in.body.digest()
 		sum = hex.EncodeToString(all[:])
 	}

@@ -32,6 +32,7 @@ func (g *Gate) reportView(s *set) public.ReportView {
 	return public.ReportView{
 		Gate: g.frame(ui.NavReport), Readers: p.Contact.Readers, Answer: p.Ack.Within, Next: p.Intake.Next,
 		Key: s.key(g.c.Now()), MaxBytes: p.Intake.MaxBytes, Asks: p.Intake.Asks,
+		Mails: p.InClear(disclosure.LetterNews, false) == disclosure.ClearMay,
 		Idempotency: newKey(), Browser: ui.HasVendor() && s.cert != nil,
 	}
 }
@@ -64,6 +65,8 @@ type form struct {
 	files  []public.FileDigest
 	// armored is the browser's message, if there was one.
 	armored *disclosure.ArrivalPart
+	twice   string // a field that came twice with two texts
+	many    bool   // more files than are taken at once
 	head    []byte // its beginning, for telling whom it is for
 	cut     bool   // its end is not there
 }
@@ -153,6 +156,7 @@ func (g *Gate) formProblem(s *set, f *form, err error) (formAnswer, bool) {
 	v := g.reportView(s)
 	v.Form, v.Idempotency = f.form(), f.key()
 	var size *http.MaxBytesError
+	var again twiceError
 	switch {
 	case err == nil:
 		return formAnswer{}, false
@@ -162,6 +166,12 @@ func (g *Gate) formProblem(s *set, f *form, err error) (formAnswer, bool) {
 	case errors.Is(err, errPaused):
 		v.Note = s.says().Paused + " " + s.file.Notice
 		return formAnswer{http.StatusServiceUnavailable, v}, true
+	case errors.As(err, &again):
+		v.Faults = []disclosure.Fault{fieldFault(string(again), s.says().Twice)}
+		return formAnswer{http.StatusUnprocessableEntity, v}, true
+	case errors.Is(err, errMany):
+		v.Faults = []disclosure.Fault{fieldFault(public.FieldFiles, ui.Say(s.says().ManyFiles, maxFiles))}
+		return formAnswer{http.StatusUnprocessableEntity, v}, true
 	case errors.Is(err, errForm):
 		v.Note = s.says().Unread
 		return formAnswer{http.StatusBadRequest, v}, true
@@ -231,12 +241,16 @@ func (f *form) read(r *http.Request) error {
 	if err != nil {
 		return errForm
 	}
-	for n := 0; n < 200; n++ {
+	for range maxParts {
 		p, err := parts.NextPart()
-		if err == io.EOF {
+		switch {
+		case err == io.EOF && f.many:
+			return errMany
+		case err == io.EOF && f.twice != "":
+			return twiceError(f.twice)
+		case err == io.EOF:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return broken(err)
 		}
 		if err := f.part(p); err != nil {
@@ -246,12 +260,45 @@ func (f *form) read(r *http.Request) error {
 	return errForm
 }
 
+// maxFiles is how many files one form takes; of a form with more the rest is
+// read and dropped, up to maxParts, so that its sender reads the answer.
+const (
+	maxFiles = 150
+	maxParts = 10_000
+)
+
+// errMany: more files than maxFiles came.
+var errMany = errors.New("too many files at once")
+
+// twiceError names a field that came twice with two texts, of which a page
+// that has it once would show, and keep, one alone.
+type twiceError string
+
+func (e twiceError) Error() string { return fmt.Sprintf("the field %.40q came twice", string(e)) }
+
+// Unwrap makes it a form that cannot be taken, for who has no word of its own.
+func (e twiceError) Unwrap() error { return errForm }
+
+// put keeps a field. Of one that comes again with another text both are kept,
+// to be shown, and it is true.
+func put(values map[string]string, name, text string) (twice bool) {
+	before, known := values[name]
+	switch {
+	case !known || before == "":
+		values[name] = text
+	case text != "" && text != before && name != public.FieldKey:
+		values[name] = before + "\n\n" + text
+		return true
+	}
+	return false
+}
+
 // readFields reads a form without files, and what can be read of a bad one:
 // fields of at most field bytes, of at most total together.
 func readFields(r *http.Request, values map[string]string, field, total int) error {
 	r.Body = http.MaxBytesReader(nil, r.Body, maxRaw)
 	err := r.ParseForm()
-	sum := 0
+	sum, again := 0, ""
 	for name, list := range r.PostForm {
 		for _, text := range list {
 			sum += len(name) + len(text)
@@ -260,12 +307,19 @@ func readFields(r *http.Request, values map[string]string, field, total int) err
 		if len(list[0]) > field && err == nil {
 			err = errTyped
 		}
+		for _, text := range list[1:] {
+			if put(values, name, text) {
+				again = name
+			}
+		}
 	}
 	if sum > total && err == nil {
 		err = errTyped
 	}
 	var size *http.MaxBytesError
 	switch {
+	case err == nil && again != "":
+		return twiceError(again)
 	case err == nil:
 		return nil
 	case errors.Is(err, errTyped), errors.As(err, &size) && size.Limit == maxRaw:
@@ -294,6 +348,9 @@ func (f *form) part(p *multipart.Part) error {
 		if f.in == nil {
 			return errBusy
 		}
+		if f.many = f.many || len(f.files) == maxFiles; f.many {
+			return nil
+		}
 		part, err := f.in.add(disclosure.PartFile, p.FileName(), p.Header.Get("Content-Type"), p)
 		if err != nil {
 			return ours(err)
@@ -312,8 +369,8 @@ func (f *form) part(p *multipart.Part) error {
 	if f.typed += len(b); len(b) > maxField || f.typed > maxTyped {
 		return errTyped
 	}
-	if _, twice := f.values[name]; !twice {
-		f.values[name] = string(b)
+	if put(f.values, name, string(b)) {
+		f.twice = name
 	}
 	return nil
 }
@@ -336,6 +393,10 @@ func (f *form) readArmored(p *multipart.Part) error {
 	}
 	if len(strings.TrimSpace(string(head))) == 0 {
 		return nil // without script the field is empty
+	}
+	if f.armored != nil {
+		f.twice = public.FieldDescription // which the message stands for
+		return nil
 	}
 	var end tail
 	f.in.armored()

@@ -36,6 +36,12 @@ func NewSpool(dir string) *Spool { return &Spool{dir: dir} }
 // Size is how many bytes were written.
 func (s *Spool) Size() int64 { return s.size }
 
+// OnDisk says whether it takes a file. What does not is no more than SpoolMemory.
+func (s *Spool) OnDisk() bool { return s.file != nil }
+
+// Grow makes room for n more bytes, at most SpoolMemory.
+func (s *Spool) Grow(n int) { s.mem.Grow(min(n, SpoolMemory)) }
+
 // Write adds bytes. Its error wraps ErrSpool, and stays.
 func (s *Spool) Write(p []byte) (int, error) {
 	if s.err != nil {
@@ -114,6 +120,24 @@ func (s *Spool) Reader() (io.Reader, error) {
 		_, err := io.ReadFull(s.file, sealed)
 		return sealed, err
 	}), nil
+}
+
+// Head gives the first bytes back, at most n. Nothing may be written
+// afterwards, and the caller must not change them.
+func (s *Spool) Head(n int64) ([]byte, error) {
+	n = min(n, s.size)
+	if !s.OnDisk() {
+		return s.mem.Bytes()[:n], s.err
+	}
+	r, err := s.Reader()
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, n)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, fmt.Errorf("%w: read it back: %w", ErrSpool, err)
+	}
+	return head, nil
 }
 
 // Close gives memory and disk back. More than once does no more.
