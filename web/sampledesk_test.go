@@ -197,7 +197,7 @@ func deskPages() []page {
 	blocked.Problems = edit.Problems
 
 	publish := desk.PublishView{Desk: atDesk(ui.NavReleases), Release: sampleRelease(), Name: "February fixes",
-		Documents: []desk.DocumentRow{{Path: "/advisories/LANTERN-2026-k7qd", What: "Advisory", New: true, Title: "As it will read", Page: "<h1>Session fixation</h1>"}, {Path: "/advisories", What: "Index"}, {Path: "/feed.atom", What: "Feed"}},
+		Documents: []desk.DocumentRow{{Path: "/advisories/LANTERN-2026-k7qd", What: "Advisory", New: true, Title: "As it will read", Page: `<h3 class="as-h1">Session fixation</h3>`}, {Path: "/advisories", What: "Index"}, {Path: "/feed.atom", What: "Feed"}},
 		Mails:     []desk.MailRow{{To: "announce@lantern.example", Subject: "Lantern 4.2.10 released", Text: "Lantern 4.2.10 …"}}, Credits: []string{"Ana Marković of Beacon Labs"}, Second: "Jon Varga confirmed at 14:02 UTC."}
 	unready := publish
 	unready.Problems, unready.Credits, unready.StepUp = releaseView().Missing[:1], nil, "/releases/rel1/publish"

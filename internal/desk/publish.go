@@ -176,13 +176,18 @@ func documentRows(r *disclosure.Release, publishing []disclosure.Advisory, docs,
 		for _, a := range publishing {
 			if strings.HasSuffix(doc.Path, "/"+a.Name) && strings.HasPrefix(doc.Type, "text/html") {
 				row.Title = a.Issue.Text.Title
-				row.Page, _ = publish.Shown(doc.Bytes)
+				shown, _ := publish.Shown(doc.Bytes)
+				row.Page = ui.SafeHTML(withinPage.Replace(string(shown)))
 			}
 		}
 		rows = append(rows, row)
 	}
 	return rows
 }
+
+// withinPage makes the title of a page a heading of the page it is shown on,
+// which has a title of its own. It looks the same.
+var withinPage = strings.NewReplacer("<h1>", `<h3 class="as-h1">`, "</h1>", "</h3>")
 
 func toldAhead(r *disclosure.Release) bool {
 	for _, n := range r.Notices {
