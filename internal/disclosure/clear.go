@@ -13,6 +13,10 @@ const (
 	ClearAsk   ClearAnswer = "ask"   // only after a member was asked about this very text
 )
 
+// LetterNews is the name of the letter that says no more than that something
+// new is in a mailbox.
+const LetterNews = "mailbox-news"
+
 // InClear decides for every mail to a reporter or an applicant, whatever it
 // is: answers, letters, and notices of a release. letter is the template's
 // name where the text is its own word for word, else empty; asked says that a

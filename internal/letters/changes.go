@@ -40,3 +40,9 @@ type ReceivedFile struct {
 func (l *Letters) SignedReceipt(lang string, r Received) (Letter, error) {
 	return l.render(lang, "signed-receipt", r)
 }
+
+// MailboxNews is what an address that came with a report is told: that the
+// mailbox holds something new, and no word of what or about what.
+func (l *Letters) MailboxNews(lang string, a Answer) (Letter, error) {
+	return l.render(lang, disclosure.LetterNews, a)
+}

@@ -8,7 +8,7 @@ import (
 
 // SafeLetters are the letters that may be named as free of detail: none of
 // them says a word of what was reported.
-var SafeLetters = []string{"acknowledgment", "ask-key", "mailbox-invitation", "application-declined", "application-incomplete"}
+var SafeLetters = []string{"acknowledgment", "ask-key", "mailbox-invitation", "mailbox-news", "application-declined", "application-incomplete"}
 
 // reasonKeys are those of one [[reasons]]. They read into the last one.
 var reasonKeys = []key{

@@ -453,6 +453,9 @@ func (t *tx) sendReply(ctx context.Context, c correspondence, m storedMessage, s
 	} else {
 		err = t.replyByMail(ctx, c, r, m, send)
 	}
+	if err == nil {
+		err = t.mailboxNews(ctx, c.owner, r)
+	}
 	switch {
 	case err == nil:
 		return t.settle(ctx, c, m, disclosure.MessageOut, "")

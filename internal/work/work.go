@@ -134,7 +134,7 @@ func New(c Config) *Work {
 		do   func(context.Context) (int, error)
 	}{
 		{"ticks", w.ticks}, {"arrivals", w.arrivals}, {"again", w.again}, {"messages", w.messages},
-		{"deliveries", w.deliveries}, {"mailboxes", w.mailboxes}, {"alerts", w.alerts}, {"site", w.renew},
+		{"deliveries", w.deliveries}, {"mailboxes", w.mailboxes}, {"news", w.news}, {"alerts", w.alerts}, {"site", w.renew},
 	} {
 		w.parts = append(w.parts, &part{name: p.name, do: p.do, wake: make(chan struct{}, 1)})
 	}

@@ -335,7 +335,7 @@ func Report(v ReportView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Input(v.Page, ui.Control{Name: FieldAddress, Label: t.Address, Hint: t.AddressHint, Value: v.Form.Address, Type: "email", Complete: "email", Optional: true, Faults: v.Faults}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Input(v.Page, ui.Control{Name: FieldAddress, Label: t.Address, Hint: addressHint(v), Value: v.Form.Address, Type: "email", Complete: "email", Optional: true, Faults: v.Faults}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -36,6 +36,7 @@ type ReportView struct {
 	Key      Key
 	MaxBytes int64
 	Asks     []string // Intake.Asks
+	Mails    bool     // that a mailbox has something new may be mailed in clear
 
 	Idempotency string // for FieldKey
 	Form        ReportForm
@@ -239,4 +240,12 @@ type RequestedView struct {
 type RequestForm struct {
 	Name, Organization, Role, Group, Criterion, Why string
 	Address, ListAddress, Reviewers, Automated, Key string
+}
+
+// addressHint says what mail comes to an address that is left.
+func addressHint(v ReportView) string {
+	if v.Mails {
+		return v.Words().Report.AddressHint
+	}
+	return v.Words().Report.AddressSealed
 }

@@ -76,6 +76,7 @@ type ReportTexts struct {
 	ImpactHint      string
 	Address         string
 	AddressHint     string
+	AddressSealed   string // where no mail goes out unencrypted
 	Files           string
 	FilesHint       string
 	More            string
@@ -262,7 +263,8 @@ var englishReport = ReportTexts{
 	Impact:          "What could somebody do with it?",
 	ImpactHint:      "And what do they need first: an account, a certain setting?",
 	Address:         "Mail address",
-	AddressHint:     "Only if you want mail. The mailbox works without.",
+	AddressHint:     "Only if you want mail: it says that something new is in your mailbox, at most once a day, and no word of what. The mailbox works without.",
+	AddressSealed:   "For the team alone. We send no mail unencrypted: with your own key, under “More, if you have it”, you are told when something new is in your mailbox. The mailbox works without.",
 	Files:           "Files",
 	FilesHint:       "All together at most %s.",
 	More:            "More, if you have it",
