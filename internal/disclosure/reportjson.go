@@ -85,6 +85,9 @@ func readMembers(b []byte, known map[string]member) (faults *Refusal, err error)
 	if d.More() {
 		return nil, Refuse("", "There is something behind the JSON object.")
 	}
+	for _, name := range twice(b) {
+		faults = faults.Add(name, fmt.Sprintf("%.60q stands there twice, and only one of the two would be kept. Write it once.", name))
+	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		field, ok := known[name]
 		if !ok {
@@ -98,6 +101,43 @@ func readMembers(b []byte, known map[string]member) (faults *Refusal, err error)
 		}
 	}
 	return faults, nil
+}
+
+// twice names the members of b, which is JSON, that the same object has more
+// than once, however deep; upper and lower case are the same to a reader.
+func twice(b []byte) (names []string) {
+	type object map[string]bool // nil: an array
+	var stack []object
+	var key bool // a name comes next
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return names
+		}
+		name, text := t.(string)
+		if key && text {
+			in, low := stack[len(stack)-1], strings.ToLower(name)
+			if in[low] && !slices.Contains(names, name) && len(names) < 20 {
+				names = append(names, name)
+			}
+			in[low], key = true, false
+			continue
+		}
+		switch t {
+		case json.Delim('{'):
+			stack = append(stack, object{})
+		case json.Delim('['):
+			stack = append(stack, nil)
+		case json.Delim('}'), json.Delim(']'):
+			stack = stack[:len(stack)-1]
+		}
+		if len(stack) == 0 {
+			return names // what is behind it is refused anyway
+		}
+		key = stack[len(stack)-1] != nil
+	}
 }
 
 // members names what a report may hold, and where it goes.

@@ -162,6 +162,12 @@ func (g *Gate) routes() {
 		}))
 	}
 	s.Page(PathOpenAPI, openAPI)
+	// A program reads no page, whatever address it got wrong.
+	none := g.problems(func(http.ResponseWriter, *http.Request) error {
+		return problem("not-found", http.StatusNotFound, "There is nothing at this address", "The addresses are in "+PathOpenAPI+".")
+	})
+	s.Page("/api/*", none)
+	s.API("/api/*", 1<<10, none)
 }
 
 // maxBody is beyond what any policy allows; the policy's own limit is checked

@@ -32,7 +32,7 @@ func (g *Gate) reportView(s *set) public.ReportView {
 	return public.ReportView{
 		Gate: g.frame(ui.NavReport), Readers: p.Contact.Readers, Answer: p.Ack.Within, Next: p.Intake.Next,
 		Key: s.key(g.c.Now()), MaxBytes: p.Intake.MaxBytes, Asks: p.Intake.Asks,
-		Mails: p.InClear(disclosure.LetterNews, false) == disclosure.ClearMay,
+		Mails:       p.InClear(disclosure.LetterNews, false) == disclosure.ClearMay,
 		Idempotency: newKey(), Browser: ui.HasVendor() && s.cert != nil,
 	}
 }

@@ -79,7 +79,14 @@ func New(c Config) *Server {
 	rand.Read(s.key)
 	s.mux.Use(s.outermost, s.headers)
 	s.mux.NotFound(s.handle(func(http.ResponseWriter, *http.Request) error { return errNotThere }))
-	s.mux.MethodNotAllowed(s.handle(func(http.ResponseWriter, *http.Request) error { return errMethod }))
+	s.mux.MethodNotAllowed(s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+			if s.mux.Match(chi.NewRouteContext(), method, r.URL.Path) {
+				w.Header().Add("Allow", method)
+			}
+		}
+		return errMethod
+	}))
 	return s
 }
 

@@ -21,6 +21,8 @@ type IntakeTexts struct {
 	Over       string
 	Paused     string
 	Unread     string
+	Twice      string // a field, of which both texts are shown
+	ManyFiles  string
 	TooLarge   string
 	TooLong    string
 	TooMuch    string // for an answer that has no form
@@ -90,6 +92,8 @@ var englishIntake = IntakeTexts{
 	Over:       "From your network a lot came in a short time, and the line is full. Nothing was stored. Send it again in a minute, or write a mail.",
 	Paused:     "Nothing was stored.",
 	Unread:     "The form could not be read to its end. Nothing was stored. Send it again.",
+	Twice:      "This came twice, with two texts; both stand here. Nothing was stored. Make one of them and send it again.",
+	ManyFiles:  "At most %d files at once; these are more. Nothing was stored, and files have to be chosen again. Pack them into one archive, or add the rest in the mailbox.",
 	TooLarge:   "Together this is larger than %s, which is what we take at once. Nothing was stored. Send the report first and add the rest in the mailbox.",
 	TooLong:    "One field is longer than a megabyte, or all together than two. Nothing was stored. Attach long text as a file.",
 	TooMuch:    "Nothing was stored. Send less, or in parts.",
