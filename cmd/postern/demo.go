@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,11 +67,12 @@ func keepDemo(ctx context.Context, in *instance.Instance, sample *demo.Sample, o
 	fmt.Fprintf(out, `
   The gate, for the public:   %s
   The desk, for the team:     %s
+  Mail to the team, by SMTP:  %s
   Sign in as Ada, once:       %s
 
 Passwords, second factors and mailbox codes of the sample people: %s
 Ctrl-C stops everything. The data stay; remove the folder to begin anew.
-`, in.GateURL, in.DeskURL, link, sample.File())
+`, in.GateURL, in.DeskURL, cmp.Or(in.MailAddr, "not taken"), link, sample.File())
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(out, "Stopping …")

@@ -24,6 +24,8 @@ type initCmd struct {
 	Name    string `placeholder:"NAME" help:"Name of the first member."`
 	Address string `placeholder:"ADDRESS" help:"Mail address of the first member."`
 
+	RecoveryFile string `placeholder:"FILE" help:"For scripts: write the recovery phrase to this new file, for its owner alone, instead of having it typed. Print it, keep it elsewhere, and delete the file."`
+
 	Revocation string `placeholder:"FILE" help:"Where to write the team key's revocation certificate; default: revocation.asc in --data."`
 }
 
@@ -68,9 +70,16 @@ First member   %s
                %s
                (one time, until %s; it works while postern serve runs and is unlocked)
 
-Next: postern serve
-`, made.Fingerprint, file, req.Member.Name, made.Link.URL, made.Link.Until.Format("2 January 2006"))
+%sNext: postern serve
+`, made.Fingerprint, file, req.Member.Name, made.Link.URL, made.Link.Until.Format("2 January 2006"), i.recoveryNote())
 	return nil
+}
+
+func (i *initCmd) recoveryNote() string {
+	if i.RecoveryFile == "" {
+		return ""
+	}
+	return "Recovery phrase " + i.RecoveryFile + " (opens every report: keep it elsewhere, and delete the file)\n\n"
 }
 
 func (i *initCmd) questions(con *console) (req instance.SetupRequest, err error) {
@@ -94,6 +103,9 @@ func (i *initCmd) questions(con *console) (req instance.SetupRequest, err error)
 		return req, err
 	}
 	req.Confirm = func(recovery string) error { return confirm(con, recovery) }
+	if i.RecoveryFile != "" {
+		req.Confirm = func(recovery string) error { return keepRecovery(i.RecoveryFile, recovery) }
+	}
 	return req, nil
 }
 
@@ -166,6 +178,19 @@ func (i *initCmd) newPassphrase(con *console) (string, error) {
 		fmt.Fprintln(con.errors, "The two are not the same.")
 	}
 	return "", errors.New("no passphrase was chosen; nothing was stored")
+}
+
+// keepRecovery writes the phrase to a file that was not there before.
+func keepRecovery(file, recovery string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the recovery phrase; nothing was stored: %w", err)
+	}
+	_, err = f.WriteString(recovery + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write the recovery phrase; nothing was stored: %w", err)
+	}
+	return nil
 }
 
 // confirm shows the recovery phrase once, and wants it typed.

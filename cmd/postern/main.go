@@ -73,6 +73,9 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "postern:", err)
 		return 2
 	}
+	if len(args) > 0 && args[0] == "help" { // help COMMAND is COMMAND --help
+		args = append(args[1:len(args):len(args)], "--help")
+	}
 	parsed, err := parser.Parse(args)
 	if code >= 0 { // --help
 		return code

@@ -245,7 +245,7 @@ func TestFromInitToUnlock(t *testing.T) {
 	sendMail(t, v.mail, "From: finn@finder.example\r\nTo: security@lantern.example\r\nSubject: canary by mail\r\n\r\nIt leaks.\r\n")
 
 	out, _, code = s.run("", "doctor")
-	if code != 2 || !strings.Contains(out, "The vault is locked") || !strings.Contains(out, "2 arrivals wait") || !strings.Contains(out, "postern unlock") {
+	if code != 1 || !strings.Contains(out, "Ada's invitation waits until") || !strings.Contains(out, "The vault is locked") || !strings.Contains(out, "2 arrivals wait") || !strings.Contains(out, "postern unlock") {
 		t.Errorf("doctor while locked ended with %d:\n%s", code, out)
 	}
 	if out, errs, code := s.run("wrong and long enough\n", "unlock"); code != 1 || !strings.Contains(errs, "no slot") {
@@ -281,7 +281,7 @@ func TestFromInitToUnlock(t *testing.T) {
 		t.Errorf("member list with nothing running:\n%s", out)
 	}
 	keys(t, s)
-	if out, _, code := s.run("", "doctor"); code != 2 || !strings.Contains(out, "No Postern runs") {
+	if out, _, code := s.run("", "doctor"); code != 1 || !strings.Contains(out, "No Postern runs") {
 		t.Errorf("doctor with nothing running ended with %d:\n%s", code, out)
 	}
 	file := filepath.Join(s.data, "passphrase")
@@ -476,6 +476,53 @@ func TestSecretsFromFiles(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "the secret") {
 			t.Errorf("%s: the error repeats the secret", tt.name)
+		}
+	}
+}
+
+// TestScriptedInit: a script sets an instance up from standard input alone, and
+// finds the recovery phrase in a file nobody else reads.
+func TestScriptedInit(t *testing.T) {
+	needPostgres(t)
+	s := newShop(t)
+	file := filepath.Join(t.TempDir(), "recovery")
+	answers := "Lantern\nsecurity@lantern.example\nAda\nada@lantern.example\n" + passphrase + "\n" + passphrase + "\n"
+	out := s.good(answers, "init", "--recovery-file", file)
+	phrase, err := os.ReadFile(file)
+	if err != nil || len(strings.FieldsFunc(string(phrase), func(r rune) bool { return r == ' ' || r == '-' || r == '\n' })) < 8 {
+		t.Fatalf("the recovery phrase in its file: %q, %v", phrase, err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file of the recovery phrase: %v, %v; want it for its owner alone", info, err)
+	}
+	if strings.Contains(out, strings.TrimSpace(string(phrase))) || !strings.Contains(out, file) {
+		t.Errorf("init has to name the file and not the phrase:\n%s", out)
+	}
+	v := s.serve()
+	if out := s.good(string(phrase), "unlock"); !strings.Contains(out, "unlocked") {
+		t.Errorf("unlock with the recovery phrase said %q", out)
+	}
+	v.stop(t)
+
+	other := newShop(t)
+	if _, errs, code := other.run(answers, "init", "--recovery-file", file); code != 1 || !strings.Contains(errs, "nothing was stored") {
+		t.Errorf("init over an older file of a recovery phrase ended with %d: %s", code, errs)
+	}
+}
+
+// TestHelp: help is --help, and says where what listens.
+func TestHelp(t *testing.T) {
+	s := newShop(t)
+	for _, args := range [][]string{{"help"}, {"help", "serve"}, {"serve", "--help"}, {"help", "demo"}} {
+		out := s.good("", args...)
+		want := []string{"127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:2525"}
+		if len(args) == 1 {
+			want = []string{"serve", "doctor"}
+		}
+		for _, word := range want {
+			if !strings.Contains(out, word) {
+				t.Errorf("postern %s does not say %s:\n%s", strings.Join(args, " "), word, out)
+			}
 		}
 	}
 }

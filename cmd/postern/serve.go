@@ -17,7 +17,7 @@ type serveCmd struct {
 	Gate bool `help:"Run the gate alone; it needs nothing but POSTERN_GATE_DATABASE_URL."`
 	Desk bool `help:"Run the desk and work alone."`
 
-	MailAddr       string   `env:"POSTERN_MAIL_ADDR" default:"127.0.0.1:2525" placeholder:"ADDR" help:"Where mail is taken: an address, the path of a socket, or off."`
+	MailAddr       string   `env:"POSTERN_MAIL_ADDR" default:"127.0.0.1:2525" placeholder:"ADDR" help:"Where mail is taken: an address, the path of a socket, or off; default: ${default}."`
 	MailLMTP       bool     `name:"mail-lmtp" env:"POSTERN_MAIL_LMTP" help:"Speak LMTP there instead of SMTP."`
 	MailTLSCert    string   `name:"mail-tls-cert" env:"POSTERN_MAIL_TLS_CERT" placeholder:"FILE" help:"Certificate for STARTTLS there."`
 	MailTLSKey     string   `name:"mail-tls-key" env:"POSTERN_MAIL_TLS_KEY" placeholder:"FILE" help:"Its key."`

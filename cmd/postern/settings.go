@@ -16,8 +16,8 @@ type place struct {
 	DatabaseURLFile     string `name:"database-url-file" env:"POSTERN_DATABASE_URL_FILE" placeholder:"FILE" help:"File that holds it."`
 	GateDatabaseURL     string `name:"gate-database-url" env:"POSTERN_GATE_DATABASE_URL" placeholder:"URL" help:"The gate's login."`
 	GateDatabaseURLFile string `name:"gate-database-url-file" env:"POSTERN_GATE_DATABASE_URL_FILE" placeholder:"FILE" help:"File that holds it."`
-	GateAddr            string `env:"POSTERN_GATE_ADDR" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Where the gate listens."`
-	DeskAddr            string `env:"POSTERN_DESK_ADDR" default:"127.0.0.1:8081" placeholder:"ADDR" help:"Where the desk listens."`
+	GateAddr            string `env:"POSTERN_GATE_ADDR" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Where the gate listens; default: ${default}."`
+	DeskAddr            string `env:"POSTERN_DESK_ADDR" default:"127.0.0.1:8081" placeholder:"ADDR" help:"Where the desk listens; default: ${default}."`
 	GateURL             string `name:"gate-url" env:"POSTERN_GATE_URL" placeholder:"URL" help:"How the public reaches the gate; default: its address."`
 	DeskURL             string `name:"desk-url" env:"POSTERN_DESK_URL" placeholder:"URL" help:"How members reach the desk; default: its address."`
 }
