@@ -190,7 +190,11 @@ func (e *exam) members(ctx context.Context) {
 		return
 	}
 	admins, triagers, releasers, active := 0, 0, 0, 0
-	for _, m := range list {
+	var invited *postgres.Member // an admin whose link is open
+	for i, m := range list {
+		if !m.Joined && m.Disabled.IsZero() && m.Roles.Has(disclosure.Admin) && e.DB.Wall().Before(m.InviteUntil) && invited == nil {
+			invited = &list[i]
+		}
 		if !m.Joined || !m.Disabled.IsZero() {
 			continue
 		}
@@ -206,6 +210,9 @@ func (e *exam) members(ctx context.Context) {
 		}
 	}
 	switch {
+	case active == 0 && invited != nil:
+		e.add(Warn, fmt.Sprintf("%s's invitation waits until %s; nobody can sign in yet.", invited.Name, invited.InviteUntil.UTC().Format("2 January, 15:04 UTC")),
+			"Reports are taken, and nobody reads them.", "open the link that was printed, or make another: postern member reset "+invited.Login)
 	case active == 0:
 		e.add(Fail, "Nobody can sign in.", "Reports are taken, and nobody reads them.", "postern member invite NAME ADDRESS --role admin --role triager --role releaser")
 	case admins == 0 || triagers == 0 || releasers == 0:

@@ -64,6 +64,7 @@ func TestFindings(t *testing.T) {
 		{"key ran out", func(f *doctor.Facts) { f.Now = func() time.Time { return w.DB.Now().AddDate(2, 0, 0) } }, doctor.Fail, "no signing key that can be used"},
 		{"outbox", func(f *doctor.Facts) { f.Relay = nil; f.Outbox, _ = smtp.NewOutbox(f.Data) }, doctor.Warn, "kept in the outbox"},
 		{"no TLS", func(f *doctor.Facts) { f.DeskURL = "http://desk.example" }, doctor.Fail, "address http://desk.example is without TLS"},
+		{"loopback", func(f *doctor.Facts) { f.GateURL = "http://127.0.0.1:8080" }, doctor.Warn, "gate's address http://127.0.0.1:8080 is of this machine alone"},
 		{"locked", func(*doctor.Facts) { w.DB.Vault().Lock() }, doctor.Warn, "The vault is locked"},
 		{"relay gone", func(*doctor.Facts) { sink.Close() }, doctor.Fail, "does not take us"},
 		{"one secret", func(*doctor.Facts) {

@@ -214,6 +214,10 @@ func (e *exam) securityTxt(ctx context.Context) {
 			why, "postern policy apply FILE, with the vault unlocked")
 		return
 	}
+	if bytes.Contains(inside, []byte(": http://")) {
+		e.add(Warn, "security.txt is published with addresses without TLS.", "RFC 9116 wants https there; programs that look for it pass it over.",
+			"set POSTERN_GATE_URL to the https address of the gate, then postern serve again")
+	}
 	e.expiry(inside, why)
 }
 

@@ -72,7 +72,10 @@ func (e *exam) addresses() {
 		case a.url == "":
 		case err != nil || u.Host == "":
 			e.add(Fail, fmt.Sprintf("The %s's address %q cannot be used.", a.name, a.url), "Links in mails and pages lead nowhere.", "set "+a.variable)
-		case u.Scheme != "https" && !loopback(u.Hostname()):
+		case loopback(u.Hostname()):
+			e.add(Warn, fmt.Sprintf("The %s's address %s is of this machine alone.", a.name, a.url), "Links in mails and pages lead nowhere from anywhere else.",
+				"put a proxy with TLS in front and set "+a.variable)
+		case u.Scheme != "https":
 			e.add(Fail, fmt.Sprintf("The %s's address %s is without TLS.", a.name, a.url), "Passwords and reports can be read on their way.", "put a proxy with TLS in front and set "+a.variable)
 		}
 	}
