@@ -2,6 +2,9 @@ package desk
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -278,6 +281,20 @@ type written struct {
 	text, lane, laneID, letter string
 	clear                      bool
 	files                      []disclosure.FileID
+	once                       string   // of the form as it was shown
+	sums                       []string // of the files
+}
+
+// id is the message's: the same for the same words from the same showing of a
+// form, so that a form sent twice writes once, and other words are never taken
+// for a repetition.
+func (in *written) id(v *visit, c disclosure.CaseID) disclosure.MessageID {
+	if len(in.once) < 16 {
+		return disclosure.MessageID(disclosure.NewID())
+	}
+	b, _ := json.Marshal([]any{in.once, c, v.by.Member, in.lane, in.laneID, in.letter, in.clear, in.text, in.sums}) // strings always marshal
+	sum := sha256.Sum256(b)
+	return disclosure.MessageID(hex.EncodeToString(sum[:16]))
 }
 
 // readWritten reads the form as it streams in: files go straight into sealed
@@ -289,7 +306,7 @@ func (d *Desk) readWritten(v *visit, c disclosure.CaseID) (written, error) {
 		if err := v.ParseForm(); err != nil {
 			return in, err
 		}
-		for _, name := range []string{pages.FieldText, pages.FieldLane, pages.FieldLaneID, pages.FieldClear, pages.FieldLetter} {
+		for _, name := range []string{pages.FieldText, pages.FieldLane, pages.FieldLaneID, pages.FieldClear, pages.FieldLetter, pages.FieldOnce} {
 			in.set(name, v.PostFormValue(name))
 		}
 		return in, nil
@@ -318,7 +335,7 @@ func (d *Desk) readWritten(v *visit, c disclosure.CaseID) (written, error) {
 		if err != nil {
 			return in, err
 		}
-		in.files = append(in.files, f.ID)
+		in.files, in.sums = append(in.files, f.ID), append(in.sums, f.Label, f.SHA256)
 	}
 	return in, disclosure.Refuse(pages.FieldFiles, "At most 100 files at once.")
 }
@@ -333,6 +350,8 @@ func (in *written) set(name, value string) {
 		in.laneID = value
 	case pages.FieldLetter:
 		in.letter = value
+	case pages.FieldOnce:
+		in.once = value
 	case pages.FieldClear:
 		in.clear = value == "yes"
 	}
@@ -351,7 +370,7 @@ func (d *Desk) note(v *visit) error {
 	if err != nil {
 		return err
 	}
-	err = d.c.DB.AddNote(v.Context(), v.by, c.ID, disclosure.MessageID(disclosure.NewID()), in.text, in.files)
+	err = d.c.DB.AddNote(v.Context(), v.by, c.ID, in.id(v, c.ID), in.text, in.files)
 	if err == nil {
 		return v.flash(pages.CasePath(c.Number), "noted")
 	}
@@ -368,7 +387,7 @@ func (d *Desk) reply(v *visit) error {
 		return err
 	}
 	lane := disclosure.Lane{Kind: disclosure.LaneKind(in.lane), ID: in.laneID}
-	err = d.c.DB.Reply(v.Context(), v.by, postgres.ReplyDraft{ID: disclosure.MessageID(disclosure.NewID()), Case: c.ID, Lane: lane,
+	err = d.c.DB.Reply(v.Context(), v.by, postgres.ReplyDraft{ID: in.id(v, c.ID), Case: c.ID, Lane: lane,
 		Text: in.text, Files: in.files, Clear: in.clear, Letter: in.letter, Safe: d.wordForWord(v, c, in)})
 	if err == nil {
 		d.c.Wake()

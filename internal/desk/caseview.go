@@ -13,7 +13,7 @@ import (
 
 // caseView loads what the page of a case shows.
 func (d *Desk) caseView(v *visit, c *disclosure.Case) (pages.CaseView, error) {
-	view := pages.CaseView{Desk: d.frame(v, ui.NavInbox), Case: c, Clocks: c.Clocks(), Lane: laneOf(v.URL.Query().Get("lane")),
+	view := pages.CaseView{Desk: d.frame(v, ui.NavInbox), Case: c, Clocks: c.Clocks(), Once: disclosure.NewID(), Lane: laneOf(v.URL.Query().Get("lane")),
 		ReadOnly: v.by.Roles&(disclosure.Triager|disclosure.Releaser) == 0}
 	thread, err := d.c.DB.Thread(v.Context(), v.by, c.ID)
 	if err != nil {

@@ -304,6 +304,8 @@ func (d *Desk) problem(err error) (server.Answer, bool) {
 	switch {
 	case errors.As(err, &to):
 		return server.Answer{Status: http.StatusSeeOther, Redirect: string(to)}, true
+	case errors.Is(err, errUsedLink):
+		return server.Answer{Status: http.StatusGone, Title: "This link was used", Text: "This link was used, and works once. The next start of the demo prints another."}, true
 	case errors.Is(err, vault.ErrLocked):
 		return server.Answer{Status: http.StatusSeeOther, Redirect: pages.PathUnlock}, true
 	case errors.Is(err, postgres.ErrUnavailable):

@@ -535,7 +535,7 @@ func TestWrongTriesAreOfTheirAddress(t *testing.T) {
 	for range 7 {
 		try("198.51.100.7", "/sign-in", form("name", "tri@lantern.example", "password", "wrong", "code", "000000"))
 	}
-	if a := try("198.51.100.7", "/sign-in", good()); !strings.Contains(a.body, "Too many tries") {
+	if a := try("198.51.100.7", "/sign-in", good()); !strings.Contains(a.body, "Too many tries") || a.code != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
 		t.Errorf("sign in from the guesser's address: %d to %q, want too many tries", a.code, a.location)
 	}
 	if a := try("198.51.100.8", "/sign-in", good()); a.code != http.StatusSeeOther || a.location != "/inbox" {
@@ -545,7 +545,7 @@ func TestWrongTriesAreOfTheirAddress(t *testing.T) {
 	for range 7 {
 		try("198.51.100.7", "/unlock", form("passphrase", "wrong"))
 	}
-	if a := try("198.51.100.7", "/unlock", form("passphrase", postgrestest.Passphrase)); !strings.Contains(a.body, "Too many tries") {
+	if a := try("198.51.100.7", "/unlock", form("passphrase", postgrestest.Passphrase)); !strings.Contains(a.body, "Too many tries") || a.code != http.StatusTooManyRequests {
 		t.Errorf("unlock from the guesser's address: %d to %q, want too many tries", a.code, a.location)
 	}
 	if a := try("198.51.100.8", "/unlock", form("passphrase", postgrestest.Passphrase)); a.code != http.StatusSeeOther {

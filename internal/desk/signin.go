@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -115,7 +116,15 @@ func (d *Desk) signInPage(w http.ResponseWriter, r *http.Request) error {
 	return server.Render(w, r, http.StatusOK, pages.SignIn(pages.SignInView{Desk: f, Next: next(r.URL.Query().Get(pages.FieldNext), "")}))
 }
 
-const wrongSignIn = "Address, password or code is wrong. A code works once; wait for the next one if you just used it."
+// tooMany is the sentence for who tried too often, and sets Retry-After: what
+// was sent was not looked at, right or wrong.
+func tooMany(w http.ResponseWriter, wait time.Duration, what string) string {
+	wait = max(wait.Round(time.Second), time.Second)
+	w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+	return "Too many tries to " + what + ". This one was not looked at, right or wrong: wait " + wait.String() + ", then try again."
+}
+
+const wrongSignIn = "Mail address, password or code is wrong. A code works once; wait for the next one if you just used it."
 
 // signIn checks all three at once and says the same whatever is wrong. An
 // unknown name costs the same time as a known one.
@@ -124,10 +133,11 @@ func (d *Desk) signIn(w http.ResponseWriter, r *http.Request) error {
 		return toUnlock
 	}
 	name := strings.ToLower(strings.TrimSpace(r.PostFormValue(pages.FieldName)))
+	status := http.StatusUnprocessableEntity
 	fail := func(text string) error {
 		f := d.bare()
 		f.Faults = []disclosure.Fault{{Field: pages.FieldName, Text: text}}
-		return server.Render(w, r, http.StatusUnprocessableEntity, pages.SignIn(pages.SignInView{Desk: f, Name: name,
+		return server.Render(w, r, status, pages.SignIn(pages.SignInView{Desk: f, Name: name,
 			Next: next(r.PostFormValue(pages.FieldNext), "")}))
 	}
 	// By name and address, so that a stranger's wrong tries do not shut the
@@ -142,7 +152,8 @@ func (d *Desk) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wait > 0 {
-		return fail("Too many tries for this address. Wait " + wait.Round(time.Second).String() + " and try again.")
+		status = http.StatusTooManyRequests
+		return fail(tooMany(w, wait, "sign in as this member"))
 	}
 	in, err := d.c.DB.ByLogin(r.Context(), name)
 	if err != nil && !errors.Is(err, disclosure.ErrNotFound) {
@@ -410,14 +421,20 @@ func (d *Desk) Link(_ context.Context, member disclosure.MemberID) string {
 	return d.c.URL + "/enter/" + token
 }
 
+// errUsedLink: a link that was used, or never was; nobody is told which.
+var errUsedLink = errors.New("the link was used")
+
 func (d *Desk) enter(w http.ResponseWriter, r *http.Request) error {
 	hash := auth.HashToken(r.PathValue("token"))
 	d.links.mu.Lock()
 	member, ok := d.links.byHash[hash]
 	delete(d.links.byHash, hash)
 	d.links.mu.Unlock()
-	if !ok || !d.c.Demo || r.Method != http.MethodGet {
+	if !d.c.Demo || r.Method != http.MethodGet {
 		return disclosure.ErrNotFound
+	}
+	if !ok {
+		return errUsedLink
 	}
 	secret, session := auth.NewToken()
 	if err := d.c.DB.NewLinkSession(r.Context(), member, session[:], family(r.UserAgent())); err != nil {

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
-	"time"
 
 	"postern/internal/disclosure"
 	"postern/internal/server"
@@ -91,7 +90,7 @@ func (d *Desk) unlock(w http.ResponseWriter, r *http.Request) error {
 		wait, ok = d.anyUnlock.Try("vault", d.c.DB.Wall())
 	}
 	if !ok {
-		return fault("Too many tries. Wait " + wait.Round(time.Second).String() + " and try again.")
+		return d.showUnlock(w, r, http.StatusTooManyRequests, []disclosure.Fault{{Field: pages.FieldPass, Text: tooMany(w, wait, "unlock")}})
 	}
 	if err := d.c.DB.Unlock(r.Context(), r.PostFormValue(pages.FieldPass)); err != nil {
 		if errors.Is(err, vault.ErrWrongSecret) {

@@ -243,3 +243,15 @@ func (t *tx) openAgain(ctx context.Context, a *Arrival, owner disclosure.CaseID,
 	t.note("arrival.opened-again", string(a.ID), nil)
 	return t.recordEvent(ctx, c, disclosure.EventArrived, "A message was opened that could not be opened before")
 }
+
+// notBack refuses to take a repetition of a reply for sent that was taken back.
+func (t *tx) notBack(ctx context.Context, id disclosure.MessageID) error {
+	var back bool
+	if err := t.QueryRow(ctx, `SELECT state = 'back' FROM message WHERE id = $1`, id).Scan(&back); err != nil {
+		return fmt.Errorf("look at the message: %w", notFound(err))
+	}
+	if back {
+		return disclosure.Refuse("text", "You took back this very answer. Change it, or send it from here once more.")
+	}
+	return nil
+}

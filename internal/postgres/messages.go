@@ -245,8 +245,11 @@ func (db *DB) Reply(ctx context.Context, by disclosure.Caller, d ReplyDraft) err
 			ID: d.ID, Case: d.Case, Lane: d.Lane, State: disclosure.MessageWaiting, At: t.now, LeavesAt: leaves,
 			Author: by.Name, Member: by.Member, Text: text, Files: d.Files, Letter: d.Letter, Protection: p,
 		}})
-		if err != nil || !added {
+		if err != nil {
 			return err
+		}
+		if !added {
+			return t.notBack(ctx, d.ID)
 		}
 		if clear && r.Mailbox == "" && len(r.Key) == 0 {
 			t.note("case.reply-in-clear", string(c.ID), nil)

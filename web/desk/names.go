@@ -29,6 +29,7 @@ const (
 	FieldOf        = "duplicate_of"
 	FieldCited     = "cited"  // the page of the documentation a verdict rests on
 	FieldCanned    = "canned" // name of one of the policy's reasons
+	FieldOnce      = "once"   // hidden: of one showing of a form, so that sending it twice writes once
 	FieldLetter    = "letter" // name of the letter an answer began from
 	FieldNotice    = "notice"
 	FieldRecipient = "recipient"

@@ -80,7 +80,7 @@ func SignIn(v SignInView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Input(v.Page, ui.Control{Name: FieldName, Label: t.Name, Value: v.Name, Complete: "username", Required: true, Faults: v.Faults}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Input(v.Page, ui.Control{Name: FieldName, Label: t.Name, Hint: t.NameHint, Value: v.Name, Complete: "username", Required: true, Faults: v.Faults}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -137,6 +137,7 @@ type CaseView struct {
 	Case   *disclosure.Case
 	Clocks []disclosure.Clock
 	Lanes  []LaneView // the team's first
+	Once   string     // for FieldOnce
 	// Lane is the one shown; the zero Lane shows all, in order of time.
 	Lane     disclosure.Lane
 	Events   []disclosure.Event // newest first

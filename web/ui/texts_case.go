@@ -2,6 +2,7 @@ package ui
 
 // SignInTexts is sign-in, invitation, unlock and step-up..
 type SignInTexts struct {
+	NameHint           string
 	Title              string
 	Name               string
 	Password           string
@@ -245,7 +246,8 @@ type CaseTexts struct {
 
 var englishSignIn = SignInTexts{
 	Title:              "Sign in",
-	Name:               "Name",
+	Name:               "Mail address",
+	NameHint:           "The one you were invited at.",
 	Password:           "Password",
 	Code:               "One-time code",
 	CodeHint:           "Six digits from your authenticator.",
