@@ -2,6 +2,7 @@ package desk
 
 import (
 	"net/url"
+	"strings"
 
 	"postern/internal/disclosure"
 	"postern/internal/postgres"
@@ -36,6 +37,11 @@ func (d *Desk) inboxList(v *visit) error {
 func (d *Desk) inboxView(v *visit) (pages.InboxView, error) {
 	ask := v.URL.Query()
 	q := inboxQuery(ask)
+	found, err := d.found(v.Context(), strings.Fields(strings.ToLower(q.Words)))
+	if err != nil {
+		return pages.InboxView{}, err
+	}
+	q.Found = found
 	page, err := d.c.DB.Inbox(v.Context(), v.by, q)
 	if err != nil {
 		return pages.InboxView{}, err

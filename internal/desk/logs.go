@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -45,8 +46,18 @@ func (d *Desk) readLog(v *visit) error {
 		ask.Del("before")
 		view.Pager.Newer = newest(pages.PathLog, ask)
 	}
+	names := map[string]string{}
+	if v.by.Roles&team != 0 && slices.ContainsFunc(rows, func(r postgres.LogRow) bool { return strings.HasPrefix(r.Type, "release.") }) {
+		releases, err := d.c.DB.Releases(v.Context(), v.by)
+		if err != nil {
+			return err
+		}
+		for _, r := range releases {
+			names[string(r.ID)] = r.Title
+		}
+	}
 	for _, r := range rows {
-		view.Rows = append(view.Rows, logRow(r, v.by))
+		view.Rows = append(view.Rows, logRow(r, v.by, names))
 	}
 	return v.render(pages.Log(view))
 }
@@ -80,14 +91,17 @@ var logKinds = []ui.Option{
 	{Value: "site.", Label: "the public site"}, {Value: "instance.", Label: "the instance"},
 }
 
-func logRow(r postgres.LogRow, by disclosure.Caller) pages.LogRow {
+// logRow names what a row is about; names are of the releases the caller may see.
+func logRow(r postgres.LogRow, by disclosure.Caller, names map[string]string) pages.LogRow {
 	row := pages.LogRow{Number: r.N, At: r.At, Actor: r.Actor, Kind: strings.NewReplacer(".", " ", "-", " ").Replace(r.Type), Text: details(r.Details)}
 	kind, _, _ := strings.Cut(r.Type, ".")
 	switch {
+	case r.Number > 0 && r.Part != "":
+		row.About, row.Href = r.Part+" in case #"+strconv.Itoa(r.Number), pages.CasePath(r.Number)
 	case r.Number > 0:
 		row.About, row.Href = "case #"+strconv.Itoa(r.Number), pages.CasePath(r.Number)
 	case kind == "release":
-		row.About, row.Href = "release "+short(r.Object), pages.ReleasePath(disclosure.ReleaseID(r.Object))
+		row.About, row.Href = "release "+cmp.Or(names[r.Object], short(r.Object)), pages.ReleasePath(disclosure.ReleaseID(r.Object))
 	case r.Object != "":
 		row.About = short(r.Object)
 	}

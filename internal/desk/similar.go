@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"postern/internal/disclosure"
@@ -15,10 +16,12 @@ import (
 // anew, and only those this caller may see. Nothing of it outlives an unlocked
 // vault.
 type likely struct {
-	mu    sync.Mutex
-	index *search.Index
-	known map[disclosure.CaseID]postgres.OpenCase // in the index, as it was then
-	watch <-chan struct{}
+	mu     sync.Mutex
+	index  *search.Index
+	people *search.Index // names of reporters and ids, which make no case like another
+	titles map[int64]string
+	known  map[disclosure.CaseID]postgres.OpenCase // in the index, as it was then
+	watch  <-chan struct{}
 }
 
 const (
@@ -29,36 +32,47 @@ const (
 	textsAtOnce = 200
 )
 
-// similar finds open cases like c, the likeliest first.
+// similar finds open cases like c, the likeliest first, and their titles.
 func (d *Desk) similar(ctx context.Context, by disclosure.Caller, c *disclosure.Case) ([]search.Hit, map[int64]string, error) {
-	own, err := d.c.DB.CaseTexts(ctx, by, []disclosure.CaseID{c.ID})
-	if err != nil || len(own) == 0 {
-		return nil, nil, err
-	}
 	open, err := d.c.DB.OpenCases(ctx, by)
 	if err != nil {
 		return nil, nil, err
 	}
-	var restricted []disclosure.CaseID
+	// Its own text, and that of restricted cases, which are in no shared index.
+	ids := []disclosure.CaseID{c.ID}
 	visible := map[int64]bool{}
 	for _, o := range open {
 		visible[int64(o.Number)] = true
 		if o.Restricted && o.ID != c.ID {
-			restricted = append(restricted, o.ID)
+			ids = append(ids, o.ID)
 		}
 	}
-	query := own[0].Title + "\n" + own[0].Text
-	shared, err := d.likely.find(ctx, d.c.DB, query)
-	if err != nil {
-		return nil, nil, err
-	}
-	private := search.New()
-	for at := 0; at < len(restricted); at += textsAtOnce {
-		texts, err := d.c.DB.CaseTexts(ctx, by, restricted[at:min(at+textsAtOnce, len(restricted))])
+	private, query, titles := search.New(), "", map[int64]string{}
+	for some := range slices.Chunk(ids, textsAtOnce) {
+		texts, err := d.c.DB.CaseTexts(ctx, by, c.ID, some)
 		if err != nil {
 			return nil, nil, err
 		}
-		add(private, texts)
+		for _, t := range texts {
+			titles[int64(t.Number)] = t.Title
+			if t.Number == c.Number {
+				query = t.Title + "\n" + t.Text
+			}
+		}
+		add(private, slices.DeleteFunc(texts, func(t postgres.CaseText) bool { return t.Number == c.Number }))
+	}
+	if query == "" {
+		return nil, nil, nil
+	}
+	var shared []search.Hit
+	err = d.likely.ask(ctx, d.c.DB, func(l *likely) {
+		shared = l.index.Similar(query, likelyShown*2)
+		for _, h := range shared {
+			titles[h.ID] = l.titles[h.ID]
+		}
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	var hits []search.Hit
 	for _, h := range search.Merge(likelyShown*3, shared, private.Similar(query, likelyShown+1)) {
@@ -66,27 +80,33 @@ func (d *Desk) similar(ctx context.Context, by disclosure.Caller, c *disclosure.
 			hits = append(hits, h)
 		}
 	}
-	titles, err := d.titles(ctx, by, open, hits)
-	return hits, titles, err
+	return hits, titles, nil
 }
 
-// titles are those of the hits, as they are now and for this caller.
-func (d *Desk) titles(ctx context.Context, by disclosure.Caller, open []postgres.OpenCase, hits []search.Hit) (map[int64]string, error) {
-	var ids []disclosure.CaseID
-	for _, o := range open {
-		for _, h := range hits {
-			if int64(o.Number) == h.ID {
-				ids = append(ids, o.ID)
+// found tells for each word in which open cases it stands that are not
+// restricted: in what was written from outside, in a reporter's name, or as the
+// CVE id.
+func (d *Desk) found(ctx context.Context, words []string) (map[string]map[int]bool, error) {
+	all := map[string]map[int]bool{}
+	if len(words) == 0 {
+		return nil, nil
+	}
+	err := d.likely.ask(ctx, d.c.DB, func(l *likely) {
+		for _, w := range words {
+			in := map[int]bool{}
+			for _, h := range slices.Concat(l.index.Find(w, mostFound), l.people.Find(w, mostFound)) {
+				if h.Whole {
+					in[int(h.ID)] = true
+				}
 			}
+			all[w] = in
 		}
-	}
-	texts, err := d.c.DB.CaseTexts(ctx, by, ids)
-	titles := map[int64]string{}
-	for _, t := range texts {
-		titles[int64(t.Number)] = t.Title
-	}
-	return titles, err
+	})
+	return all, err
 }
+
+// mostFound bounds the cases one word is found in.
+const mostFound = 2000
 
 func add(x *search.Index, texts []postgres.CaseText) {
 	docs := make([]search.Document, len(texts))
@@ -96,16 +116,16 @@ func add(x *search.Index, texts []postgres.CaseText) {
 	x.Add(docs...)
 }
 
-// find brings the shared index up to date, and asks it.
-func (l *likely) find(ctx context.Context, db *postgres.DB, query string) ([]search.Hit, error) {
+// ask brings what everybody may see up to date, and has f look into it.
+func (l *likely) ask(ctx context.Context, db *postgres.DB, f func(*likely)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := db.Vault()
 	if v == nil || !v.Unlocked() {
-		return nil, vault.ErrLocked
+		return vault.ErrLocked
 	}
 	if l.index == nil {
-		l.index, l.known = search.New(), map[disclosure.CaseID]postgres.OpenCase{}
+		l.index, l.people, l.titles, l.known = search.New(), search.New(), map[int64]string{}, map[disclosure.CaseID]postgres.OpenCase{}
 	}
 	if l.watch == nil {
 		l.watch = v.Watch()
@@ -114,7 +134,7 @@ func (l *likely) find(ctx context.Context, db *postgres.DB, query string) ([]sea
 	reader := disclosure.System("search")
 	open, err := db.OpenCases(ctx, reader)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	now := map[disclosure.CaseID]postgres.OpenCase{}
 	var changed []disclosure.CaseID
@@ -130,21 +150,28 @@ func (l *likely) find(ctx context.Context, db *postgres.DB, query string) ([]sea
 	for id, o := range l.known {
 		if now[id] != o {
 			l.index.Remove(int64(o.Number))
+			l.people.Remove(int64(o.Number))
+			delete(l.titles, int64(o.Number))
 			delete(l.known, id)
 		}
 	}
 	for at := 0; at < len(changed); at += textsAtOnce {
 		some := changed[at:min(at+textsAtOnce, len(changed))]
-		texts, err := db.CaseTexts(ctx, reader, some)
+		texts, err := db.CaseTexts(ctx, reader, "", some)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		add(l.index, texts)
+		for _, t := range texts {
+			l.titles[int64(t.Number)] = t.Title
+			l.people.Add(search.Document{ID: int64(t.Number), Text: t.People})
+		}
 		for _, id := range some {
 			l.known[id] = now[id]
 		}
 	}
-	return l.index.Similar(query, likelyShown*2), nil
+	f(l)
+	return nil
 }
 
 // forget empties the index once the vault changes: most often it was locked.
@@ -154,6 +181,7 @@ func (l *likely) forget(changed <-chan struct{}) {
 	defer l.mu.Unlock()
 	if l.index != nil {
 		l.index.Clear()
+		l.people.Clear()
 	}
-	l.index, l.known, l.watch = nil, nil, nil
+	l.index, l.people, l.titles, l.known, l.watch = nil, nil, nil, nil, nil
 }

@@ -35,9 +35,10 @@ type InboxQuery struct {
 	// Level and Words are sealed, so they are looked at in memory, over at most
 	// 2,000 cases a page.
 	Level string
-	Words string // in the title, or a number; every word must occur
-	After string // InboxPage.Next of the page before; empty: the first page
-	Limit int    // 0: 50; at most 200
+	Words string                  // in the title, a number, or Found; every word must occur
+	Found map[string]map[int]bool // by word of Words, in lower case: numbers of cases it was found in elsewhere
+	After string                  // InboxPage.Next of the page before; empty: the first page
+	Limit int                     // 0: 50; at most 200
 }
 
 // InboxRow is a case as the inbox shows it.
@@ -111,7 +112,7 @@ func (db *DB) Inbox(ctx context.Context, by disclosure.Caller, q InboxQuery) (In
 			return InboxPage{}, fmt.Errorf("read the inbox: %w", unavailable(err))
 		}
 		for _, r := range rows {
-			if sieve && !r.matches(q.Level, words) {
+			if sieve && !r.matches(q.Level, words, q.Found) {
 				at = cursorOf(r)
 				continue
 			}
@@ -132,13 +133,13 @@ func (db *DB) Inbox(ctx context.Context, by disclosure.Caller, q InboxQuery) (In
 	}
 }
 
-func (r InboxRow) matches(level string, words []string) bool {
+func (r InboxRow) matches(level string, words []string, found map[string]map[int]bool) bool {
 	if level != "" && r.Level != level {
 		return false
 	}
 	title := strings.ToLower(r.Title)
 	for _, w := range words {
-		if !strings.Contains(title, w) && strings.TrimPrefix(w, "#") != strconv.Itoa(r.Number) {
+		if !strings.Contains(title, w) && strings.TrimPrefix(w, "#") != strconv.Itoa(r.Number) && !(found[w][r.Number] && !r.Restricted) {
 			return false
 		}
 	}

@@ -32,7 +32,8 @@ type LogRow struct {
 	Member  disclosure.MemberID
 	Type    string
 	Object  string // an id
-	Number  int    // of the case that the object is; 0: it is none
+	Number  int    // of the case that the object is, or belongs to; 0: it is none
+	Part    string // what the object is of the case: "arrival", "file"; empty: the case
 	Details string // JSON of what was noted; empty: nothing, or not to be opened now
 }
 
@@ -58,7 +59,7 @@ func (db *DB) Log(ctx context.Context, by disclosure.Caller, q LogQuery) ([]LogR
 		add("l.object = ?", q.Object)
 	}
 	if q.Number > 0 {
-		add("k.number = ?", q.Number)
+		add("l.object = (SELECT id FROM cases WHERE number = ?)", q.Number)
 	}
 	if strings.HasSuffix(q.Type, ".") {
 		add("starts_with(l.type, ?)", q.Type)
@@ -87,8 +88,10 @@ func (db *DB) Log(ctx context.Context, by disclosure.Caller, q LogQuery) ([]LogR
 				OR EXISTS (SELECT FROM delivery x JOIN notice y ON y.id = x.notice WHERE x.id = l.object AND y.release = c.release))`, off)
 		}
 	}
-	rows, err := db.pool.Query(ctx, `SELECT l.n, l.at, l.actor, coalesce(l.member, ''), l.type, l.object, coalesce(k.number, 0), l.vault, l.sealed
-		FROM log l LEFT JOIN cases k ON k.id = l.object
+	rows, err := db.pool.Query(ctx, `SELECT l.n, l.at, l.actor, coalesce(l.member, ''), l.type, l.object, coalesce(k.number, 0),
+		CASE WHEN a.id IS NOT NULL THEN 'arrival' WHEN f.id IS NOT NULL THEN 'file' ELSE '' END, l.vault, l.sealed
+		FROM log l LEFT JOIN arrival a ON a.id = l.object LEFT JOIN file f ON f.id = l.object
+			LEFT JOIN cases k ON k.id = coalesce(a.case_id, f.case_id, l.object)
 		WHERE `+strings.Join(where, " AND ")+` ORDER BY l.n DESC LIMIT `+strconv.Itoa(min(q.Limit, 500)), args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", unavailable(err))
@@ -96,7 +99,7 @@ func (db *DB) Log(ctx context.Context, by disclosure.Caller, q LogQuery) ([]LogR
 	list, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (l LogRow, err error) {
 		var toVault bool
 		var sealed []byte
-		if err := r.Scan(&l.N, &l.At, &l.Actor, &l.Member, &l.Type, &l.Object, &l.Number, &toVault, &sealed); err != nil {
+		if err := r.Scan(&l.N, &l.At, &l.Actor, &l.Member, &l.Type, &l.Object, &l.Number, &l.Part, &toVault, &sealed); err != nil {
 			return l, err
 		}
 		l.At, l.Details = l.At.UTC(), db.openDetails(l.Type, l.Object, toVault, sealed)

@@ -45,14 +45,17 @@ type CaseText struct {
 	Number int
 	Title  string
 	Text   string // what came from outside, and what is drafted for the public; at most 32 KiB
+	People string // who reported it, and its CVE id
 }
 
 // maxCaseText is how much of a case's text is searched.
 const maxCaseText = 32 << 10
 
 // CaseTexts opens what search needs of cases that the caller may see; others
-// are left out. It is one row of the log, not one a case.
-func (db *DB) CaseTexts(ctx context.Context, by disclosure.Caller, ids []disclosure.CaseID) (list []CaseText, err error) {
+// are left out. It is one row of the log, not one a case: with the numbers of
+// what was opened, at the case that it is read for. That case's own text is the
+// thread's, whose reading it is.
+func (db *DB) CaseTexts(ctx context.Context, by disclosure.Caller, about disclosure.CaseID, ids []disclosure.CaseID) (list []CaseText, err error) {
 	if !mayOpen(by) {
 		return nil, disclosure.ErrForbidden
 	}
@@ -61,6 +64,7 @@ func (db *DB) CaseTexts(ctx context.Context, by disclosure.Caller, ids []disclos
 	}
 	err = db.transact(ctx, by, func(t *tx) error {
 		list = nil
+		var read []int
 		cases, err := t.loadCases(ctx, ids, false)
 		if err != nil {
 			return err
@@ -87,9 +91,23 @@ func (db *DB) CaseTexts(ctx context.Context, by disclosure.Caller, ids []disclos
 				continue
 			}
 			b.WriteString(c.Public.Title + "\n" + c.Public.Summary + "\n" + c.Public.Description)
-			list = append(list, CaseText{Number: c.Number, Title: c.Title, Text: clip(b.String(), maxCaseText)})
+			people := []string{c.CVE}
+			for _, r := range c.Reporters {
+				people = append(people, r.Name, r.Address)
+			}
+			list = append(list, CaseText{Number: c.Number, Title: c.Title, Text: clip(b.String(), maxCaseText), People: strings.Join(people, "\n")})
+			if c.ID != about {
+				read = append(read, c.Number)
+			}
 		}
-		t.note("search.read", "", map[string]int{"cases": len(list)})
+		if len(read) < len(list) {
+			if err := t.opened(ctx, "thread.read", string(about)); err != nil {
+				return err
+			}
+		}
+		if len(read) > 0 {
+			t.note("search.read", string(about), map[string][]int{"cases": read})
+		}
 		return nil
 	})
 	return list, err

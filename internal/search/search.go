@@ -29,6 +29,7 @@ type Document struct {
 type Hit struct {
 	ID    int64
 	Score float64  // 0 to 1: how much of what was asked for is in it
+	Whole bool     // each word that was asked for is in it, or what it may mean
 	Why   []string // words that it was found by, as asked for, the weightiest first; at most 6
 }
 
@@ -386,7 +387,7 @@ func (x *Index) rank(ask []asked, n int, all bool) []Hit {
 			part := float64(t.words) / float64(len(ask))
 			score *= part * part
 		}
-		hits = append(hits, Hit{ID: d.id, Score: min(score, 1)})
+		hits = append(hits, Hit{ID: d.id, Score: min(score, 1), Whole: t.words == len(ask)})
 		byID[d.id] = t
 	}
 	hits = Merge(n, hits)

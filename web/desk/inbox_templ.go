@@ -93,7 +93,7 @@ func Inbox(v InboxView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = ui.Input(v.Page, ui.Control{Name: "q", Label: t.Search, Value: v.Filters.Query, Type: "search"}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Input(v.Page, ui.Control{Name: "q", Label: t.Search, Hint: t.SearchHint, Value: v.Filters.Query, Type: "search"}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

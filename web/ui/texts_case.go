@@ -107,6 +107,10 @@ type CaseTexts struct {
 	SuppliedHint         string
 	TryAgain             string
 	TryAgainHint         string
+	OpenWith             string
+	OpenWithPhrase       string
+	OpenWithHint         string
+	OpenWithButton       string
 	Supply               string
 	SupplyText           string
 	SupplyHint           string
@@ -282,7 +286,7 @@ var englishInbox = InboxTexts{
 	States:      "States",
 	Filter:      "Filter",
 	Search:      "Words",
-	SearchHint:  "In titles and texts of open cases.",
+	SearchHint:  "In titles, and numbers. In open cases that are not restricted also in what came, in the reporter’s name, and as CVE id.",
 	Owner:       "Owner",
 	OwnerAny:    "anybody",
 	OwnerNone:   "nobody",
@@ -389,6 +393,10 @@ var englishCase = CaseTexts{
 	SuppliedHint:         "Nothing proves that it is what was sent.",
 	TryAgain:             "Try to open it again",
 	TryAgainHint:         "Import the key it is for (postern key import), then try again. The original is kept.",
+	OpenWith:             "Open with a passphrase",
+	OpenWithPhrase:       "Passphrase of the message",
+	OpenWithHint:         "Its sender knows it. Let them tell you by another way than this mail. It is used this once and kept nowhere.",
+	OpenWithButton:       "Open the message",
 	Supply:               "Supply its text",
 	SupplyText:           "What it says",
 	SupplyHint:           "For a member who can read the original, or was told by its sender. Your name stands above it.",
