@@ -177,7 +177,7 @@ func documentRows(r *disclosure.Release, publishing []disclosure.Advisory, docs,
 			if strings.HasSuffix(doc.Path, "/"+a.Name) && strings.HasPrefix(doc.Type, "text/html") {
 				row.Title = a.Issue.Text.Title
 				shown, _ := publish.Shown(doc.Bytes)
-				row.Page = ui.SafeHTML(withinPage.Replace(string(shown)))
+				row.Page = ui.SafeHTML(withinPage(string(shown), len(rows)))
 			}
 		}
 		rows = append(rows, row)
@@ -185,9 +185,16 @@ func documentRows(r *disclosure.Release, publishing []disclosure.Advisory, docs,
 	return rows
 }
 
-// withinPage makes the title of a page a heading of the page it is shown on,
-// which has a title of its own. It looks the same.
-var withinPage = strings.NewReplacer("<h1>", `<h3 class="as-h1">`, "</h1>", "</h3>")
+// withinPage fits a public page into the desk's, as its nth document: the
+// title becomes a heading below the desk's own and looks the same, and what is
+// named after a heading is named after the document too, since two advisories
+// have the same headings.
+func withinPage(shown string, n int) string {
+	heading := pages.Indexed("affected", n)
+	return strings.NewReplacer("<h1>", `<h3 class="as-h1">`, "</h1>", "</h3>",
+		`<h2 id="affected">`, `<h2 id="`+heading+`">`,
+		`aria-labelledby="affected"`, `aria-labelledby="`+pages.Indexed("page", n)+" "+heading+`"`).Replace(shown)
+}
 
 func toldAhead(r *disclosure.Release) bool {
 	for _, n := range r.Notices {
