@@ -34,5 +34,5 @@ func (d *Desk) moveTime(v *visit) error {
 	if err := d.c.MoveTime(v.Context(), by); err != nil {
 		return err
 	}
-	return v.flash(home(v.by), "time-moved")
+	return v.flash(next(v.PostFormValue(pages.FieldNext), home(v.by)), "time-moved")
 }

@@ -229,7 +229,11 @@ func (v *visit) flash(path, done string) error {
 func (d *Desk) frame(v *visit, current string) ui.Desk {
 	f := d.bare()
 	f.Current, f.Member, f.Roles, f.Zone = current, v.by.Name, v.by.Roles, v.zone
-	f.MoveTime = d.c.MoveTime != nil
+	if f.MoveTime = d.c.MoveTime != nil; f.MoveTime {
+		if f.Here = v.URL.Path; v.Method == http.MethodPost {
+			f.Here = parentPage(v.URL.Path)
+		}
+	}
 	if c, err := v.Cookie("done"); err == nil {
 		f.Flash = flashes[c.Value]
 		http.SetCookie(v.w, &http.Cookie{Name: "done", Path: "/", MaxAge: -1})

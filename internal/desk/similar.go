@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"postern/internal/disclosure"
@@ -76,11 +77,20 @@ func (d *Desk) similar(ctx context.Context, by disclosure.Caller, c *disclosure.
 	}
 	var hits []search.Hit
 	for _, h := range search.Merge(likelyShown*3, shared, private.Similar(query, likelyShown+1)) {
-		if visible[h.ID] && h.ID != int64(c.Number) && h.Score >= leastLikely && len(hits) < likelyShown {
+		if visible[h.ID] && h.ID != int64(c.Number) && h.Score >= leastLikely && len(h.Why) >= sharedWords(query) && len(hits) < likelyShown {
 			hits = append(hits, h)
 		}
 	}
 	return hits, titles, nil
+}
+
+// sharedWords is how many words two cases have to share to be offered as the
+// same: a few common ones say nothing, unless there are few at all.
+func sharedWords(text string) int {
+	if len(strings.Fields(text)) < 12 {
+		return 2
+	}
+	return 4
 }
 
 // found tells for each word in which open cases it stands that are not

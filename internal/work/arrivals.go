@@ -84,6 +84,8 @@ type reader struct {
 
 	title    string
 	text     strings.Builder
+	told     string // what stood there before the first answer to a question
+	asked    bool   // there was such an answer
 	files    []foundFile
 	found    []disclosure.Protection // one for each part of the body
 	problems []string
@@ -168,6 +170,15 @@ func (r *reader) opened() postgres.Opened {
 	title := cleanTitle(h.Title)
 	if title == "" {
 		title = r.title
+	}
+	if title == "" {
+		told := text
+		if r.asked {
+			told = r.told
+		}
+		if title = firstLine(told); title == "" { // a greeting is better than nothing, and than a heading of ours
+			title = firstWords(told)
+		}
 	}
 	if title == "" {
 		title = firstLine(text)
@@ -461,6 +472,9 @@ func (r *reader) paragraph(text string) {
 
 func (r *reader) section(title, text string) {
 	if strings.TrimSpace(text) != "" {
+		if !r.asked {
+			r.asked, r.told = true, r.text.String()
+		}
 		r.paragraph(title + ":\n" + strings.TrimSpace(text))
 	}
 }

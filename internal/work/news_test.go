@@ -95,3 +95,22 @@ func TestNewsByPolicy(t *testing.T) {
 		t.Errorf("the letter reads %q", body.Text)
 	}
 }
+
+// TestTitleOfLittle: what begins with a greeting and says no more is called by
+// that, and never by a heading of ours.
+func TestTitleOfLittle(t *testing.T) {
+	h := newHouse(t)
+	for text, want := range map[string]string{"hello name": "hello name", "Hi team,\nit leaks": "it leaks", "": "Affected versions"} {
+		s := said(disclosure.ArrivalReport, disclosure.ByForm, disclosure.ArrivalHeader{
+			Answers: []disclosure.Answer{{Ask: "versions", Text: "1.0"}, {Ask: "reproduce", Text: "run it"}}}, text)
+		a := h.Arrive(t, s)
+		h.once()
+		c, thread := h.read(h.CaseOf(t, a))
+		if !strings.HasPrefix(c.Title, want) {
+			t.Errorf("a report that says %q is called %q, want %q", text, c.Title, want)
+		}
+		if !strings.Contains(thread[0].Text, "Affected versions:\n1.0") || !strings.Contains(thread[0].Text, "How to reproduce:\nrun it") {
+			t.Errorf("the answers read %q", thread[0].Text)
+		}
+	}
+}

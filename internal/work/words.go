@@ -115,6 +115,16 @@ func firstLine(text string) string {
 
 func greeting(line string) bool {
 	if utf8.RuneCountInString(line) > 40 {
+// firstWords is the first line with letters, whatever it says.
+func firstWords(text string) string {
+	for line := range strings.Lines(text) {
+		if title := cleanTitle(line); strings.ContainsFunc(title, unicode.IsLetter) {
+			return title
+		}
+	}
+	return ""
+}
+
 		return false
 	}
 	words := strings.Fields(strings.ToLower(strings.TrimRight(line, ",.!:;")))
@@ -182,6 +192,12 @@ func askWords(ask string) string {
 	switch ask {
 	case "threat-model":
 		return "Threat model"
+	case "versions":
+		return "Affected versions"
+	case "reproduce":
+		return "How to reproduce"
+	case "impact":
+		return "Impact"
 	case "ai-use":
 		return "Use of AI"
 	case "exploited":

@@ -398,7 +398,7 @@ func Case(v CaseView) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = ui.DeskFrame(v.Desk, t.Title).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.DeskFrame(v.Desk, "#"+strconv.Itoa(v.Case.Number)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -77,6 +77,7 @@ type Desk struct {
 	// MoveTime offers the demo's form POST /demo/time (field "step": 1h, 1d,
 	// 7d, or to; the last with "to": a date and time in UTC, 2006-01-02T15:04).
 	MoveTime bool
+	Here     string // path of the page, which that form comes back to
 }
 
 // StripKind says why the strip across the top is there.

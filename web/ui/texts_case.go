@@ -423,7 +423,7 @@ var englishCase = CaseTexts{
 	Credit:               "Credit",
 	CreditYes:            "yes, as “%s”",
 	CreditNo:             "no",
-	CreditUnset:          "not asked or not answered: no",
+	CreditUnset:          "no wish yet, so nobody is named",
 	CanSee:               "Can see it",
 	CanSeeAll:            "every member but auditors",
 	Acknowledge:          "Acknowledge",
