@@ -589,7 +589,7 @@ func (c *Case) Split(other *Case, by Caller, now time.Time) error {
 			stay = append(stay, rep)
 			continue
 		}
-		rep.Case, rep.Origins = other.ID, rep.Origins[:last:last]
+		rep.Case, rep.Origins, rep.ToldDate = other.ID, rep.Origins[:last:last], time.Time{} // other is in no release
 		other.Reporters = append(other.Reporters, rep)
 	}
 	c.Reporters = stay

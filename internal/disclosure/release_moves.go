@@ -159,6 +159,7 @@ func (r *Release) stampCases() {
 	for _, c := range r.Cases {
 		if r.State == CalledOff {
 			c.Release = nil
+			c.forgetDate()
 			continue
 		}
 		c.Release = &CaseRelease{ID: r.ID, State: r.State, Generation: r.Generation, At: r.At}

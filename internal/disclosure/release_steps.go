@@ -197,6 +197,7 @@ func (r *Release) Drop(id CaseID, by Caller, now time.Time) error {
 		}
 	}
 	c.Release = nil
+	c.forgetDate()
 	r.Cases = slices.Delete(slices.Clone(r.Cases), i, i+1)
 	for i := range r.Patches {
 		if r.Patches[i].Case == id {
@@ -263,6 +264,11 @@ func (r *Release) Plan(at time.Time, zone, reason string, by Caller, now time.Ti
 	}
 	was := r.At
 	r.At, r.Zone, r.PlannedAt = at, zone, now
+	if !was.Equal(at) {
+		for _, c := range r.Cases {
+			c.forgetDate()
+		}
+	}
 	if reason != "" {
 		r.Reason = reason
 	}

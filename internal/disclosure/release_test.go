@@ -384,3 +384,61 @@ func TestNoticeThatReachedNobodyMovesNothing(t *testing.T) {
 		t.Errorf("NoticeSent() with every delivery rejected: the release is %s, want %s", r.State, Scheduled)
 	}
 }
+
+// TestToldDateEndsWithItsPlan: a date that reporters were told belongs to that
+// plan alone, wherever the case goes on.
+func TestToldDateEndsWithItsPlan(t *testing.T) {
+	p := testPolicy()
+	now := day0.Add(3 * time.Hour)
+	for _, x := range []struct {
+		name  string
+		stays bool
+		do    func(r *Release, c *Case) (*Case, error) // whose first reporter is asked
+	}{
+		{"taken out", false, func(r *Release, c *Case) (*Case, error) { return c, r.Drop(c.ID, all, now) }},
+		{"called off", false, func(r *Release, c *Case) (*Case, error) { return c, r.CallOff("not ours", all, now) }},
+		{"postponed", false, func(r *Release, c *Case) (*Case, error) {
+			return c, r.Plan(r.At.AddDate(0, 0, 3), r.Zone, "later", all, now)
+		}},
+		{"planned for the same hour again", true, func(r *Release, c *Case) (*Case, error) { return c, r.Plan(r.At, r.Zone, "zone", all, now) }},
+		{"another case taken out", true, func(r *Release, c *Case) (*Case, error) { return c, r.Drop(r.Cases[1].ID, all, now) }},
+		{"split off", false, func(r *Release, c *Case) (*Case, error) {
+			other := newCase(9, p)
+			other.Reporters = []Reporter{{ID: "o", Case: other.ID}}
+			if err := c.Merge(other, all, now); err != nil {
+				return nil, err
+			}
+			c.Reporter("o").ToldDate = r.At
+			return other, c.Split(other, all, now)
+		}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			r := planned(t, p, accepted(t, 1, p), accepted(t, 2, p))
+			c := r.Cases[0]
+			told := r.At
+			c.Reporters[0].ToldDate = told
+			if got := c.MailboxStatus(c.Reporters[0], now); !got.Planned.Equal(told) {
+				t.Fatalf("MailboxStatus before = planned %s, want %s", got.Planned, told)
+			}
+			left, err := x.do(r, c)
+			must(t, err)
+			if len(left.Reporters) != 1 {
+				t.Fatalf("the case has %d reporters, want 1", len(left.Reporters))
+			}
+			want := time.Time{}
+			if x.stays {
+				want = told
+			}
+			if got := left.Reporters[0].ToldDate; !got.Equal(want) {
+				t.Errorf("ToldDate = %s, want %s", got, want)
+			}
+			if x.stays || left.State != Accepted {
+				return
+			}
+			next := planned(t, p, left) // nobody was told of this one yet
+			if got := left.MailboxStatus(left.Reporters[0], now); left.Release == nil || left.Release.ID != next.ID || !got.Planned.IsZero() {
+				t.Errorf("MailboxStatus in the next release = planned %s, want none", got.Planned)
+			}
+		})
+	}
+}

@@ -100,3 +100,11 @@ func (c *Case) Cite(page string, by Caller) error {
 	c.Cited = page
 	return nil
 }
+
+// forgetDate: what the reporters were told of the hour holds no more, and must
+// not stand for the hour of another plan. They are told that one anew.
+func (c *Case) forgetDate() {
+	for i := range c.Reporters {
+		c.Reporters[i].ToldDate = time.Time{}
+	}
+}
