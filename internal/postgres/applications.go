@@ -431,6 +431,7 @@ func (db *DB) MakeReport(ctx context.Context, by disclosure.Caller, number int) 
 			WHERE application = $1`, a.ID)
 		batch.Queue(`UPDATE file SET case_id = application, application = NULL WHERE application = $1`, a.ID)
 		batch.Queue(`UPDATE arrival SET case_id = application, application = NULL WHERE application = $1`, a.ID)
+		batch.Queue(`UPDATE mailbox_news SET application = NULL WHERE application = $1`, a.ID)
 		batch.Queue(`UPDATE reply_token SET case_id = application, application = NULL, lane = 'reporter' WHERE application = $1`, a.ID)
 		if err := t.SendBatch(ctx, batch).Close(); err != nil {
 			return fmt.Errorf("move application %d into its case: %w", a.Number, err)

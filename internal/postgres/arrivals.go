@@ -291,24 +291,26 @@ func (t *tx) findSender(ctx context.Context, a *Arrival) error {
 	if a.Header.Mailbox == "" {
 		return nil
 	}
-	var id disclosure.CaseID
-	var reporter disclosure.ReporterID
-	err := t.QueryRow(ctx, `SELECT case_id, id FROM reporter WHERE mailbox = $1`, a.Header.Mailbox).Scan(&id, &reporter)
-	if errors.Is(err, pgx.ErrNoRows) {
-		var of disclosure.ApplicationID
-		err := t.QueryRow(ctx, `SELECT id FROM application WHERE mailbox = $1`, a.Header.Mailbox).Scan(&of)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
+	for range 2 { // an application that becomes a case between the two questions is found the second time
+		var id disclosure.CaseID
+		var reporter disclosure.ReporterID
+		err := t.QueryRow(ctx, `SELECT case_id, id FROM reporter WHERE mailbox = $1`, a.Header.Mailbox).Scan(&id, &reporter)
+		if err == nil {
+			return t.setSender(ctx, a, id, reporter)
 		}
-		if err != nil {
+		if !errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("look for a mailbox: %w", err)
 		}
-		return t.setApplicant(ctx, a, of)
+		var of disclosure.ApplicationID
+		err = t.QueryRow(ctx, `SELECT id FROM application WHERE mailbox = $1`, a.Header.Mailbox).Scan(&of)
+		if err == nil {
+			return t.setApplicant(ctx, a, of)
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return fmt.Errorf("look for a mailbox: %w", err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("look for a mailbox: %w", err)
-	}
-	return t.setSender(ctx, a, id, reporter)
+	return nil
 }
 
 func (t *tx) setSender(ctx context.Context, a *Arrival, id disclosure.CaseID, reporter disclosure.ReporterID) error {
@@ -321,11 +323,15 @@ func (t *tx) setSender(ctx context.Context, a *Arrival, id disclosure.CaseID, re
 	return nil
 }
 
-// setApplicant makes an arrival part of an application, which is locked.
+// setApplicant makes an arrival part of an application, which is locked; or of
+// the case, where it was made one meanwhile.
 func (t *tx) setApplicant(ctx context.Context, a *Arrival, id disclosure.ApplicationID) error {
 	x, err := t.loadApplication(ctx, id, true)
 	if err != nil {
 		return err
+	}
+	if x.State == disclosure.ApplicationReport {
+		return t.setSender(ctx, a, disclosure.CaseID(id), x.Applicant.ID)
 	}
 	a.application, a.From, a.applies = x, &x.Applicant, false
 	return nil

@@ -355,13 +355,16 @@ func (t *tx) bouncedAnswer(ctx context.Context, a *Arrival, b Bounce) error {
 		if err != nil {
 			return err
 		}
-		if err := x.SetAttention(why, t.by, t.now); err != nil {
-			return err
+		if x.State != disclosure.ApplicationReport {
+			if err := x.SetAttention(why, t.by, t.now); err != nil {
+				return err
+			}
+			if err := t.saveApplication(ctx, x); err != nil {
+				return err
+			}
+			return t.setAside(ctx, a, "bounce")
 		}
-		if err := t.saveApplication(ctx, x); err != nil {
-			return err
-		}
-		return t.setAside(ctx, a, "bounce")
+		b.Case = disclosure.CaseID(b.Application) // it was made one meanwhile
 	}
 	c, err := t.lockCase(ctx, b.Case)
 	if err != nil {

@@ -28,7 +28,7 @@ func (t *tx) mailboxNews(ctx context.Context, of owner, r *disclosure.Reporter) 
 		return nil
 	}
 	_, err := t.Exec(ctx, `INSERT INTO mailbox_news (lane_id, application, news, next_at) VALUES ($1, nullif($2, ''), $3, $3)
-		ON CONFLICT (lane_id) DO UPDATE SET news = $3, attempt = 0, next_at = CASE
+		ON CONFLICT (lane_id) DO UPDATE SET news = $3, application = excluded.application, attempt = 0, next_at = CASE
 			WHEN mailbox_news.next_at IS NOT NULL OR mailbox_news.told IS NULL THEN coalesce(mailbox_news.next_at, $3)
 			WHEN EXISTS (SELECT FROM message m WHERE m.lane_id = $1 AND m.state = 'in' AND m.at > mailbox_news.told) THEN $3
 			ELSE greatest($3, mailbox_news.told + $4) END`, r.ID, of.Application, t.now, newsEvery)
@@ -94,7 +94,11 @@ func (db *DB) NewsDue(ctx context.Context, by disclosure.Caller, send func(conte
 		if r == nil || r.Mailbox == "" || r.Address == "" || !r.Withdrawn.IsZero() {
 			return done(nil)
 		}
-		token, err := t.laneToken(ctx, of, disclosure.Lane{Kind: disclosure.LaneReporter, ID: string(lane)})
+		kind := disclosure.LaneReporter
+		if of.Application != "" {
+			kind = disclosure.LaneApplicant
+		}
+		token, err := t.laneToken(ctx, of, disclosure.Lane{Kind: kind, ID: string(lane)})
 		if err != nil {
 			return err
 		}

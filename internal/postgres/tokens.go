@@ -87,16 +87,15 @@ func (a *Arrival) Claim(ctx context.Context, token string) (Claim, error) {
 		return c, err
 	}
 	switch {
-	case c.Lane.Kind == disclosure.LaneReporter:
-		if err := a.t.setSender(ctx, a, c.Case, disclosure.ReporterID(c.Lane.ID)); err != nil {
+	case c.Application != "": // whatever the lane is called
+		if err := a.t.setApplicant(ctx, a, c.Application); err != nil {
 			return c, err
 		}
-		if a.From == nil {
-			a.found = nil
-			return Claim{}, nil
+		if a.application == nil { // it became a case
+			c.Application, c.Case, c.Lane.Kind = "", disclosure.CaseID(c.Application), disclosure.LaneReporter
 		}
-	case c.Lane.Kind == disclosure.LaneApplicant:
-		if err := a.t.setApplicant(ctx, a, c.Application); err != nil {
+	case c.Lane.Kind == disclosure.LaneReporter:
+		if err := a.t.setSender(ctx, a, c.Case, disclosure.ReporterID(c.Lane.ID)); err != nil {
 			return c, err
 		}
 	case c.Lane.Kind == disclosure.LaneDistributor:
@@ -104,6 +103,10 @@ func (a *Arrival) Claim(ctx context.Context, token string) (Claim, error) {
 			return c, err
 		}
 		a.claim = c
+	}
+	if a.found != nil && a.From == nil { // whose it was is no longer in the case
+		a.found = nil
+		return Claim{}, nil
 	}
 	return c, nil
 }
