@@ -161,7 +161,11 @@ func (d *Desk) caseStep(do string, step caseChange) handler {
 		if err == nil {
 			d.c.Wake()
 			if do == pages.CaseClose {
-				return v.flash(d.afterClosing(v, c), step.done)
+				to, done := d.afterClosing(v, c), step.done
+				if strings.Contains(to, "letter=") {
+					done = "closed-tell"
+				}
+				return v.flash(to, done)
 			}
 			return v.flash(pages.CasePath(c.Number), step.done)
 		}

@@ -126,6 +126,7 @@ var flashes = map[string]string{
 	"assigned":     "The owner is set.",
 	"moved":        "Done.",
 	"closed":       "The case is closed.",
+	"closed-tell":  "The case is closed, and nobody was told why: the letter below is ready to be sent.",
 	"reopened":     "The case is open again.",
 	"noted":        "The note is kept. It stays in the team.",
 	"replying":     "Your answer leaves in 30 seconds. You can take it back until then.",
