@@ -98,7 +98,7 @@ func (d *Desk) noticeSteps() map[string]noticeChange {
 		pages.NoticeRedraft: {"drafted", func(v *visit, r *disclosure.Release, n *disclosure.Notice) error {
 			l, err := d.draftOf(r, n)
 			if err != nil {
-				return err
+				return disclosure.Refuse(pages.FieldText, "The text could not be written: "+err.Error())
 			}
 			return r.DraftText(n.ID, l.Subject, l.Text, v.by, now())
 		}},
@@ -129,9 +129,7 @@ func (d *Desk) noticeStep(do string, step noticeChange) handler {
 			if err := shown(v, r); err != nil {
 				return err
 			}
-			if err := d.writeDrafts(r, v.by); err != nil { // what the page showed is what is changed
-				return err
-			}
+			d.writeDrafts(r, v.by) // what the page showed is what is changed
 			return step.change(v, r, n)
 		})
 		if err != nil {
@@ -169,9 +167,10 @@ func (d *Desk) noticeAgain(v *visit, err error, keep func(*pages.NoticeView)) er
 
 func keepNothing(*pages.NoticeView) {}
 
-// writeDrafts lets every draft that nobody edited follow the release.
-func (d *Desk) writeDrafts(r *disclosure.Release, by disclosure.Caller) error {
-	return r.Follow(func(n *disclosure.Notice) (string, string, error) {
+// writeDrafts lets every draft that nobody edited follow the release. What
+// cannot be written is left to the release's preflight to say.
+func (d *Desk) writeDrafts(r *disclosure.Release, by disclosure.Caller) {
+	r.Follow(func(n *disclosure.Notice) (string, string, error) {
 		l, err := d.draftOf(r, n)
 		return l.Subject, l.Text, err
 	}, by, d.c.DB.Now())
@@ -212,9 +211,7 @@ func (d *Desk) freeze(v *visit) error {
 		if err := shown(v, w.Release); err != nil {
 			return nil, nil, err
 		}
-		if err := d.writeDrafts(w.Release, v.by); err != nil {
-			return nil, nil, err
-		}
+		d.writeDrafts(w.Release, v.by)
 		if lack := w.Release.Missing(disclosure.ToFreeze, n.Audience, disclosure.Facts{}, now); len(lack) > 0 {
 			return nil, unusable(w.Recipients, now), nil // refused with everything that is missing
 		}

@@ -41,7 +41,8 @@ func (d *Desk) theRelease(v *visit) (*disclosure.Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, d.writeDrafts(r, v.by) // as they will be: the next change stores them
+	d.writeDrafts(r, v.by) // as they will be: the next change stores them
+	return r, nil
 }
 
 func (d *Desk) releases(v *visit) error {
@@ -219,7 +220,8 @@ func (d *Desk) releaseStep(do string, step releaseChange) handler {
 			if err := step.change(v, r); err != nil {
 				return err
 			}
-			return d.writeDrafts(r, v.by)
+			d.writeDrafts(r, v.by)
+			return nil
 		})
 		if err == nil {
 			d.c.Wake()
@@ -456,7 +458,8 @@ func (d *Desk) postpone(v *visit) error {
 		if err := r.DraftNotices(v.by, d.c.DB.Now()); err != nil {
 			return err
 		}
-		return d.writeDrafts(r, v.by)
+		d.writeDrafts(r, v.by)
+		return nil
 	})
 	if err == nil {
 		d.c.Wake()
@@ -501,7 +504,8 @@ func (d *Desk) callOff(v *visit) error {
 		if err := all(wrong, r.CallOff(f.Reason, v.by, d.c.DB.Now())); err != nil {
 			return err
 		}
-		return d.writeDrafts(r, v.by)
+		d.writeDrafts(r, v.by)
+		return nil
 	})
 	if err == nil {
 		d.c.Wake()

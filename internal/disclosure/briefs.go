@@ -156,11 +156,19 @@ func (r *Release) Advisories(now time.Time) []Advisory {
 // publicPatches says where the public fetches each.
 func publicPatches(advisory string, list []PatchBrief) []PatchBrief {
 	for i, p := range list {
-		name := p.Name
-		if low := strings.ToLower(name); !strings.HasSuffix(low, ".patch") && !strings.HasSuffix(low, ".diff") {
-			name += ".patch"
-		}
-		list[i].Path = "/advisories/" + advisory + "/" + name
+		list[i].Path = "/advisories/" + advisory + "/" + withEnding(p.Name)
 	}
 	return list
 }
+
+// withEnding is the file name of a patch below its advisory's address.
+func withEnding(name string) string {
+	if low := strings.ToLower(name); strings.HasSuffix(low, ".patch") || strings.HasSuffix(low, ".diff") {
+		return name
+	}
+	return name + ".patch"
+}
+
+// publicName is what may be there once only: on some disks and for some people
+// Fix.patch and fix.patch are one.
+func publicName(name string) string { return strings.ToLower(withEnding(name)) }

@@ -153,9 +153,12 @@ func (r *Release) ConfirmText(id NoticeID, outdated string, by Caller, now time.
 
 // Follow writes every draft that nobody edited again, where what it is made
 // from changed, or has no text yet. An edited one stays: Outdated names what
-// changed under it. write makes a text, and decides nothing.
-func (r *Release) Follow(write func(*Notice) (subject, text string, err error), by Caller, now time.Time) error {
+// changed under it. write makes a text, and decides nothing. A text that cannot
+// be made, or is none a notice can have, stays as it was, and Missing says why:
+// whatever else was to be done with the release goes on.
+func (r *Release) Follow(write func(*Notice) (subject, text string, err error), by Caller, now time.Time) {
 	for _, n := range r.Notices {
+		n.unwritten = ""
 		blankYet := n.Subject == "" && n.Text == ""
 		if n.State != NoticeDraft || !blankYet && (n.Edited || slices.Equal(n.Basis, r.Basis(n.Audience))) {
 			continue
@@ -164,20 +167,26 @@ func (r *Release) Follow(write func(*Notice) (subject, text string, err error), 
 			continue // typed, or written before texts were followed: a person's
 		}
 		subject, text, err := write(n)
-		if err != nil {
-			return err
-		}
 		var refusal *Refusal
 		subject, text = cleanLine(&refusal, "subject", subject), clean(&refusal, "text", text, maxText)
-		if err := refusal.Err(); err != nil {
-			return err
+		if err == nil {
+			err = refusal.Err()
+		}
+		if err != nil {
+			n.unwritten = shortWords(err.Error())
+			continue
 		}
 		if !blankYet && (subject != n.Subject || text != n.Text) {
 			r.record(EventEdited, by, now, "Notice to %s written again: %s", n.Audience.Words(), strings.Join(r.Outdated(n), "; "))
 		}
 		n.Subject, n.Text, n.Basis, n.Edited = subject, text, r.Basis(n.Audience), false
 	}
-	return nil
+}
+
+// shortWords is an error on one line, as long as a page has room for.
+func shortWords(s string) string {
+	words := []rune(strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?"))
+	return strings.TrimSuffix(string(words[:min(len(words), 300)]), ".")
 }
 
 // Essentials are the lines no text for the audience does without: the day, the
@@ -208,7 +217,7 @@ var digestForm = regexp.MustCompile(`\b[0-9A-Fa-f]{64}\b`)
 // to cover.
 func (r *Release) textFaults(n *Notice) []Fault {
 	field := "notices/" + string(n.Audience) + "/text"
-	var faults []Fault
+	faults := n.unwrittenFault(field)
 	if changed := r.Outdated(n); len(changed) > 0 && n.Open() {
 		then := "Draft it again, or confirm that it holds."
 		if n.State != NoticeDraft {
@@ -232,6 +241,14 @@ func (r *Release) textFaults(n *Notice) []Fault {
 		}
 	}
 	return append(faults, r.digestFaults(n, field)...)
+}
+
+// unwrittenFault says why Follow could not write the text.
+func (n *Notice) unwrittenFault(field string) []Fault {
+	if n.unwritten == "" || n.State != NoticeDraft {
+		return nil
+	}
+	return []Fault{{field, "The text could not be written: " + n.unwritten + ". Write it by hand, shorten what it is made from, or mend the template."}}
 }
 
 // names reports whether a text holds a version as a word of its own: "4.2.1"

@@ -1,6 +1,8 @@
 package disclosure_test
 
 import (
+	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -23,7 +25,7 @@ func TestUneditedDraftsFollow(t *testing.T) {
 	must(t, r.Gather(c, all, day0))
 	must(t, r.Plan(day0.AddDate(0, 0, 10), "", "", all, day0))
 	must(t, r.DraftNotices(all, day0))
-	must(t, r.Follow(plain(r), all, day0))
+	r.Follow(plain(r), all, day0)
 	n := notice(r, ToDistributors)
 	if strings.Contains(n.Text, digest64) || n.Text == "" {
 		t.Fatalf("first draft = %q, want one without a patch", n.Text)
@@ -31,7 +33,7 @@ func TestUneditedDraftsFollow(t *testing.T) {
 	must(t, r.SetVersion("4.2", "4.2.11", all, day0))
 	must(t, r.AddPatch(Patch{Series: "4.2", Name: "a.patch", File: File{Size: 1, SHA256: digest64}}, all, day0))
 	refusedAt(t, "Freeze of the text before", r.Freeze(n.ID, []byte("x"), Facts{}, all, day0), "notices/distributors/text")
-	must(t, r.Follow(plain(r), all, day0))
+	r.Follow(plain(r), all, day0)
 	if !strings.Contains(n.Text, digest64) || !strings.Contains(n.Text, "4.2.11") || n.Edited {
 		t.Errorf("draft after version and patch = %q, want both in it", n.Text)
 	}
@@ -39,7 +41,7 @@ func TestUneditedDraftsFollow(t *testing.T) {
 		t.Errorf("Outdated of a text just written = %q", left)
 	}
 	must(t, r.SetNoPatch("main", "fixed there", all, day0))
-	must(t, r.Follow(plain(r), all, day0))
+	r.Follow(plain(r), all, day0)
 	must(t, r.Freeze(n.ID, []byte("x"), Facts{}, all, day0))
 }
 
@@ -48,12 +50,12 @@ func TestUneditedDraftsFollow(t *testing.T) {
 func TestEditedDraftIsMarked(t *testing.T) {
 	p := testPolicy()
 	r := planned(t, p, accepted(t, 1, p))
-	must(t, r.Follow(plain(r), all, day0))
+	r.Follow(plain(r), all, day0)
 	n := notice(r, ToDistributors)
 	must(t, r.EditNotice(n.ID, "Subject", n.Text+"\nMind the wick.\n4.2.12", all, day0))
 	was := n.Text
 	must(t, r.SetVersion("4.2", "4.2.12", all, day0))
-	must(t, r.Follow(plain(r), all, day0))
+	r.Follow(plain(r), all, day0)
 	if n.Text != was {
 		t.Errorf("an edited draft was written again: %q", n.Text)
 	}
@@ -73,6 +75,45 @@ func TestEditedDraftIsMarked(t *testing.T) {
 	refusedAt(t, "StartSending", r.StartSending(n.ID, twoRecipients, verified(all, day0), day0, day0), "state")
 	must(t, r.Approve(n.ID, "l", nil, all, day0))
 	refusedAt(t, "StartSending", r.StartSending(n.ID, twoRecipients, verified(all, day0), day0, day0), "notices/distributors/text")
+}
+
+// TestUnwrittenDraftLocksNothing: what generates no text is skipped and named;
+// everything else goes on, and so does the notice once it is written by hand.
+func TestUnwrittenDraftLocksNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		err        error
+		want       string
+	}{
+		{"too long", strings.Repeat("long ", 30_000), nil, "could not be written"},
+		{"a template that fails", "", errors.New("no field Wick\nin the template."), "could not be written: no field Wick in the template. Write"},
+	} {
+		p := testPolicy()
+		r := planned(t, p, accepted(t, 1, p))
+		r.Follow(plain(r), all, day0)
+		n, other := notice(r, ToDistributors), notice(r, ToAnnounce)
+		before := n.Text
+		must(t, r.SetVersion("4.2", "4.2.12", all, day0))
+		bad := func(x *Notice) (string, string, error) {
+			if x == n {
+				return "Subject", tt.text, tt.err
+			}
+			return plain(r)(x)
+		}
+		r.Follow(bad, all, day0)
+		if n.Text != before || !strings.Contains(other.Text, "4.2.12") {
+			t.Errorf("%s: texts after Follow = %.80q and %.80q, want the first as it was, the other written", tt.name, n.Text, other.Text)
+		}
+		if said := fmt.Sprint(r.Missing(ToFreeze, ToDistributors, Facts{}, day0)); !strings.Contains(said, tt.want) {
+			t.Errorf("%s: Missing = %s, want %q", tt.name, said, tt.want)
+		}
+		must(t, r.EditNotice(n.ID, "Subject", essentials(r, ToDistributors), all, day0))
+		r.Follow(bad, all, day0)
+		if said := fmt.Sprint(r.Missing(ToFreeze, ToDistributors, Facts{}, day0)); strings.Contains(said, "could not be written") {
+			t.Errorf("%s: Missing of a text written by hand = %s", tt.name, said)
+		}
+		must(t, r.CancelNotice(n.ID, all, day0))
+	}
 }
 
 func TestTextIsComparedWithTheRelease(t *testing.T) {
@@ -169,6 +210,37 @@ func TestOneRuleForMailInClear(t *testing.T) {
 		} {
 			if got := x.ByMail(p); got != x.want {
 				t.Errorf("under %q, %s: a notice goes by mail = %v, want %v", mode, name, got, x.want)
+			}
+		}
+	}
+}
+
+// TestPublicPathsAreUnique: whatever names came, each patch of an advisory has
+// an address of its own, or publishing would fail.
+func TestPublicPathsAreUnique(t *testing.T) {
+	p := testPolicy()
+	r := planned(t, p, accepted(t, 1, p))
+	front, end := strings.Repeat("a", 50), strings.Repeat("b", 46)
+	for _, x := range []struct{ series, name string }{
+		{"4.2", "fix"}, {"4.2", "fix.patch"}, {"5.1", "FIX.Patch"}, {"4.2", "2-fix.patch"}, {"5.1", "fix.diff"},
+		{"4.2", front + end}, {"5.1", front + end}, // begin with the series, and are shortened
+		{"4.2", "4.2-" + front[4:] + end[4:] + "bbbb"}, {"5.1", "5.1-" + front[:46] + end + "bbbb"},
+	} {
+		must(t, r.AddPatch(Patch{Series: x.series, Name: x.name, File: File{Size: 1, SHA256: digest64}}, all, day0))
+	}
+	seen := map[string]bool{}
+	for _, a := range r.Advisories(day0) {
+		if len(a.Patches) != len(r.Patches) {
+			t.Errorf("advisory %s has %d patches, want %d", a.Name, len(a.Patches), len(r.Patches))
+		}
+		for _, x := range a.Patches {
+			if low := strings.ToLower(x.Path); seen[low] {
+				t.Errorf("%s is the address of two patches", x.Path)
+			} else {
+				seen[low] = true
+			}
+			if len(x.Name) > 100 {
+				t.Errorf("%s has %d characters, want at most 100", x.Name, len(x.Name))
 			}
 		}
 	}

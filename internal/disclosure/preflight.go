@@ -206,7 +206,7 @@ func (r *Release) readyFault(a Audience) []Fault {
 		if n.State == NoticeApproved && n.Generation == r.Generation && n.Approved() != nil {
 			return r.textFaults(n)
 		}
-		return []Fault{{field, fmt.Sprintf("The notice to %s is %s. Freeze and approve it, or cancel it.", a.Words(), asNoun(n.State))}}
+		return append(n.unwrittenFault(field+"/text"), Fault{field, fmt.Sprintf("The notice to %s is %s. Freeze and approve it, or cancel it.", a.Words(), asNoun(n.State))})
 	}
 	if slices.ContainsFunc(r.Notices, func(n *Notice) bool { return n.Audience == a }) {
 		return nil // canceled by somebody, on record

@@ -172,6 +172,8 @@ type Notice struct {
 	Basis     []Fact    // what the text was made from; empty: not known
 	Edited    bool      // by a member, since it was drafted: it follows the release no more
 
+	unwritten string // why Follow could not write the text; never stored
+
 	Tally map[DeliveryState]int // how its deliveries stand
 }
 

@@ -180,7 +180,7 @@ func (r *Release) AddPatch(p Patch, by Caller, now time.Time) error {
 
 // PatchBriefs are the release's patches as texts name them and mail carries
 // them. git gives the same names on each branch: a name that several series
-// have begins with the series.
+// have begins with the series. No two have one name, nor one publicName.
 func (r *Release) PatchBriefs() []PatchBrief {
 	list := make([]PatchBrief, len(r.Patches))
 	uses := map[string]int{}
@@ -193,12 +193,12 @@ func (r *Release) PatchBriefs() []PatchBrief {
 		if uses[strings.ToLower(p.Name)] > 1 {
 			b.Name = seriesPrefix(p.Series) + p.Name
 		}
-		stem := b.Name
-		for n := 2; taken[strings.ToLower(b.Name)]; n++ {
-			b.Name = fmt.Sprintf("%d-%s", n, stem)
-		}
 		b.Name = shortened(b.Name)
-		taken[strings.ToLower(b.Name)] = true
+		stem := b.Name
+		for n := 2; taken[publicName(b.Name)]; n++ {
+			b.Name = shortened(fmt.Sprintf("%d-%s", n, stem))
+		}
+		taken[publicName(b.Name)] = true
 		list[i] = b
 	}
 	return list
