@@ -21,10 +21,12 @@ import (
 // A report in JSON is read without its long strings, which stay where they
 // lie: a mark stands for each, and is looked up where the report has it.
 
+// The gate takes 4 MiB beside the data of files, for each of which it counts 28
+// bytes; a file has 12 more at least. With up to longString bytes for each,
+// what it took is never beyond maxJSON here.
 const (
-	longString = 32 << 10 // bytes of a string that is left where it lies
-	maxJSON    = 1 << 20  // bytes of the rest
-	maxLong    = 4096     // strings left where they lie
+	longString = 64      // bytes of a string; a longer one is left where it lies
+	maxJSON    = 8 << 20 // bytes of the rest
 )
 
 // shortJSON is a JSON text whose long strings were taken out.
@@ -66,12 +68,12 @@ func shorten(r io.Reader) (*shortJSON, error) {
 			escaped = true
 		case c == '"':
 			inside = false
-			if at-begin > longString && len(s.cuts) < maxLong {
+			if at-begin > longString {
 				s.text = append(s.text[:start], s.mark(len(s.cuts))...)
 				s.cuts = append(s.cuts, cut{begin, at})
 			}
 		}
-		if !inside || at-begin <= longString || c == '"' {
+		if !inside || at-begin <= longString {
 			s.text = append(s.text, c)
 		}
 		if at++; len(s.text) > maxJSON {
@@ -104,6 +106,17 @@ func (s *shortJSON) cutOf(mark []byte) (cut, bool) {
 	return s.cuts[n], true
 }
 
+// reader gives what a cut stands for, without its escapes.
+func (c cut) reader(from io.ReaderAt) io.Reader {
+	size := c.to - c.from
+	return newUnescaper(io.NewSectionReader(from, c.from, size), int(min(size, 32<<10)))
+}
+
+// dataReader gives the data of a file that was cut.
+func (c cut) dataReader(from io.ReaderAt) io.Reader {
+	return &fileData{base64.NewDecoder(base64.StdEncoding, c.reader(from))}
+}
+
 // json reads the API's JSON. One that does not parse was taken all the same,
 // and is shown as it came.
 func (r *reader) json(ctx context.Context, in mail.Input) error {
@@ -124,7 +137,7 @@ func (r *reader) json(ctx context.Context, in mail.Input) error {
 		if !ok {
 			return s
 		}
-		b, _ := io.ReadAll(io.LimitReader(newUnescaper(io.NewSectionReader(in.R, c.from, c.to-c.from)), maxText+1))
+		b, _ := io.ReadAll(io.LimitReader(c.reader(in.R), maxText+1))
 		if len(b) > maxText {
 			r.problem("The text is longer than can be shown; the rest is in the original.")
 			b = b[:maxText]
@@ -132,7 +145,7 @@ func (r *reader) json(ctx context.Context, in mail.Input) error {
 		return strings.ToValidUTF8(string(b), "")
 	}
 	if r.title == "" {
-		r.title = cleanTitle(report.Title)
+		r.title = cleanTitle(text(report.Title))
 	}
 	if report.Key != "" && len(r.key) == 0 {
 		if certs, err := pgp.ParseCertificates([]byte(text(report.Key))); err == nil {
@@ -141,14 +154,14 @@ func (r *reader) json(ctx context.Context, in mail.Input) error {
 			r.problem("The key that came along cannot be used: " + err.Error() + ".")
 		}
 	}
-	r.name, r.address = report.Name, report.Address
+	r.name, r.address = text(report.Name), text(report.Address)
 	description := mail.Input{R: strings.NewReader(report.Description), Size: int64(len(report.Description)), Spool: in.Spool}
 	if c, ok := short.cutOf([]byte(report.Description)); ok {
 		spool, err := in.Spool()
 		if err != nil {
 			return r.faulty(err)
 		}
-		size, err := io.Copy(spool, newUnescaper(io.NewSectionReader(in.R, c.from, c.to-c.from)))
+		size, err := io.Copy(spool, c.reader(in.R))
 		if err != nil {
 			return r.faulty(err)
 		}
@@ -161,15 +174,14 @@ func (r *reader) json(ctx context.Context, in mail.Input) error {
 	r.section("How to reproduce", text(report.Reproduce))
 	r.section("Impact", text(report.Impact))
 	for _, ask := range sortedKeys(report.Answers) {
-		r.section(askWords(ask), text(report.Answers[ask]))
+		r.section(askWords(text(ask)), text(report.Answers[ask]))
 	}
 	for _, f := range report.Files {
+		f.Name, f.Type = text(f.Name), text(f.Type)
 		data := f.Data
 		file := foundFile{label: f.Name, media: f.Type, open: func() io.Reader { return bytes.NewReader(data) }}
 		if c, ok := short.cutOf(data); ok {
-			file.open = func() io.Reader {
-				return &fileData{base64.NewDecoder(base64.StdEncoding, newUnescaper(io.NewSectionReader(in.R, c.from, c.to-c.from)))}
-			}
+			file.open = func() io.Reader { return c.dataReader(in.R) }
 		}
 		if !mail.MayBeOpenPGP(f.Name, f.Type) {
 			r.files = append(r.files, file)
@@ -212,7 +224,9 @@ type unescaper struct {
 	err error
 }
 
-func newUnescaper(r io.Reader) *unescaper { return &unescaper{in: bufio.NewReaderSize(r, 32<<10)} }
+func newUnescaper(r io.Reader, buffer int) *unescaper {
+	return &unescaper{in: bufio.NewReaderSize(r, buffer)}
+}
 
 func (u *unescaper) Read(p []byte) (int, error) {
 	if len(u.out) == 0 && u.err == nil {
