@@ -20,7 +20,7 @@ import (
 // to, and gives them the arrivals they came with. Both cases were loaded in this
 // transaction.
 func (t *tx) moveLanes(ctx context.Context, reporters []disclosure.ReporterID, from, to *disclosure.Case) error {
-	rows, err := t.Query(ctx, `SELECT `+messageColumns+` FROM message m LEFT JOIN member w ON w.id = m.member
+	rows, err := t.Query(ctx, `SELECT `+messageColumns+` FROM message m
 		WHERE m.lane = 'reporter' AND m.lane_id = ANY($1) ORDER BY m.id FOR UPDATE OF m`, reporters)
 	if err != nil {
 		return fmt.Errorf("read the lanes: %w", err)
