@@ -35,6 +35,7 @@ func (d *Desk) caseRoutes() {
 	d.form(at+"/"+pages.CaseTakeBack, disclosure.Triager, 0, d.takeBack)
 	d.form(at+"/"+pages.CaseTryAgain, disclosure.Triager, 0, d.tryAgain)
 	d.form(at+"/"+pages.CaseSupply, disclosure.Triager, 0, d.supply)
+	d.form(at+"/"+pages.CaseOpenWith, disclosure.Triager, 0, d.openWith)
 }
 
 // theCase finds the case of the path, for this caller.

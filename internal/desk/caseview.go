@@ -103,6 +103,7 @@ func messageView(c *disclosure.Case, m disclosure.Message, reader string, by dis
 	view.CanTakeBack = m.State == disclosure.MessageWaiting && by.Roles.Has(disclosure.Triager)
 	view.CanOpenAgain = m.State == disclosure.MessageIn && m.Arrival != "" && m.Protection.Encryption == disclosure.Unopened &&
 		by.Roles.Has(disclosure.Triager)
+	view.CanOpenWith = view.CanOpenAgain && needsPassphrase(m)
 	if m.Arrival != "" {
 		view.OriginalHref = pages.OriginalPath(c.Number, m.Arrival)
 	}

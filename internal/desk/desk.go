@@ -42,15 +42,17 @@ type Outbox interface {
 
 // Config is what a desk needs. Fields marked optional may be nil.
 type Config struct {
-	DB           *postgres.DB
-	URL          string // where members find us, without trailing slash
-	GateURL      string // where the public does
-	From         string // address notices and letters come from
-	Letters      *letters.Letters
-	Renderer     func(now time.Time) publish.Renderer // for publishing; Sign is nil while locked
-	Outbox       Outbox                               // optional: there is a relay
-	Doctor       func(context.Context) []doctor.Finding
-	Wake         func()                                     // optional: tells work that something is due
+	DB       *postgres.DB
+	URL      string // where members find us, without trailing slash
+	GateURL  string // where the public does
+	From     string // address notices and letters come from
+	Letters  *letters.Letters
+	Renderer func(now time.Time) publish.Renderer // for publishing; Sign is nil while locked
+	Outbox   Outbox                               // optional: there is a relay
+	Doctor   func(context.Context) []doctor.Finding
+	Wake     func() // optional: tells work that something is due
+	// OpenWith opens a message with a passphrase, work's doing; optional: it is refused.
+	OpenWith     func(ctx context.Context, by disclosure.Caller, id disclosure.MessageID, passphrase []byte) error
 	MoveTime     func(context.Context, time.Duration) error // optional: the demo's; moves time and works off what became due
 	Unlocked     func()                                     // optional: called after the vault was unlocked here
 	PasswordCost auth.Cost
@@ -88,6 +90,11 @@ func New(c Config) (*Desk, error) {
 	}
 	if c.Wake == nil {
 		c.Wake = func() {}
+	}
+	if c.OpenWith == nil {
+		c.OpenWith = func(context.Context, disclosure.Caller, disclosure.MessageID, []byte) error {
+			return disclosure.Refuse(pages.FieldPass, "Messages are not opened with a passphrase here.")
+		}
 	}
 	dummy, err := auth.DummyHash(c.PasswordCost)
 	if err != nil {

@@ -48,7 +48,7 @@ var expected = map[string]string{
 	"POST /cases/{n}/track": "tr", "POST /cases/{n}/note": teamOf, "POST /cases/{n}/reply": "t", "POST /cases/{n}/take-back": "t",
 	"POST /cases/{n}/invite": "t", "POST /cases/{n}/key": "tr", "POST /cases/{n}/merge": "t", "POST /cases/{n}/split": "t",
 	"POST /policy/pause": "a", "POST /members/recipient": "ta",
-	"POST /cases/{n}/supply": "t", "POST /cases/{n}/try-again": "t",
+	"POST /cases/{n}/supply": "t", "POST /cases/{n}/open-with": "t", "POST /cases/{n}/try-again": "t",
 
 	"GET /releases": teamOf, "POST /releases": "r", "GET /releases/{release}": teamOf, "GET /releases/{release}/ledger": "ra",
 	"POST /releases/{release}/title": "r", "POST /releases/{release}/plan": "r", "POST /releases/{release}/add-case": "r",

@@ -132,6 +132,7 @@ var flashes = map[string]string{
 	"replying":     "Your answer leaves in 30 seconds. You can take it back until then.",
 	"taken-back":   "Taken back. Nobody outside saw it.",
 	"trying":       "It will be opened again in a moment. The history says what came of it.",
+	"opened":       "The message was opened. What it says is here.",
 	"supplied":     "The text is kept, under your name.",
 	"saved":        "Saved.",
 	"planned":      "The hour is set.",

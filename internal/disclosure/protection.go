@@ -14,10 +14,11 @@ type Protection struct {
 type Encryption string
 
 const (
-	ToCurrentKey Encryption = "current"  // encrypted by the sender to a current key
-	ToRetiredKey Encryption = "retired"  // encrypted to a key we no longer publish
-	OnArrival    Encryption = "arrival"  // clear on its way, sealed when it arrived
-	Unopened     Encryption = "unopened" // encrypted, but not openable by us (so far)
+	ToCurrentKey   Encryption = "current"    // encrypted by the sender to a current key
+	ToRetiredKey   Encryption = "retired"    // encrypted to a key we no longer publish
+	WithPassphrase Encryption = "passphrase" // encrypted with a passphrase a member was told, to no key of ours
+	OnArrival      Encryption = "arrival"    // clear on its way, sealed when it arrived
+	Unopened       Encryption = "unopened"   // encrypted, but not openable by us (so far)
 )
 
 // Signature is what could be said about the signer.
@@ -43,7 +44,8 @@ const (
 func (p Protection) Sentence() string {
 	s := map[Encryption]string{
 		ToCurrentKey: "Encrypted to our key", ToRetiredKey: "Encrypted to a retired key of ours",
-		OnArrival: "Sealed on arrival", Unopened: "Encrypted, and not opened yet",
+		WithPassphrase: "Encrypted with a passphrase",
+		OnArrival:      "Sealed on arrival", Unopened: "Encrypted, and not opened yet",
 	}[p.Encryption]
 	if s == "" {
 		s = "Not encrypted"
@@ -71,6 +73,8 @@ func (p Protection) Short() string {
 		return "encrypted"
 	case ToRetiredKey:
 		return "old key"
+	case WithPassphrase:
+		return "passphrase"
 	case Unopened:
 		return "unopened"
 	case OnArrival:

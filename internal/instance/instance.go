@@ -278,7 +278,7 @@ func (in *Instance) openDesk(run context.Context) error {
 	}
 	conf := desk.Config{
 		DB: in.DB, URL: in.DeskURL, GateURL: in.GateURL, From: c.MailFrom, Letters: in.letters,
-		Renderer: in.renderer, Doctor: in.Doctor, Wake: in.Work.Wake, Unlocked: in.Work.Wake,
+		Renderer: in.renderer, Doctor: in.Doctor, Wake: in.Work.Wake, Unlocked: in.Work.Wake, OpenWith: in.Work.OpenWith,
 		PasswordCost: c.PasswordCost, VaultCost: c.VaultCost, Proxies: proxies, Demo: c.Demo, Log: c.Log,
 	}
 	if in.outbox != nil {

@@ -23,6 +23,8 @@ func protection(j pgp.Judgment) disclosure.Protection {
 		p.Encryption = disclosure.ToCurrentKey
 	case pgp.EncryptedRetired:
 		p.Encryption = disclosure.ToRetiredKey
+	case pgp.EncryptedPhrase:
+		p.Encryption = disclosure.WithPassphrase
 	}
 	switch j.Signature {
 	case pgp.SignatureValidKnown:
@@ -113,8 +115,6 @@ func firstLine(text string) string {
 	return ""
 }
 
-func greeting(line string) bool {
-	if utf8.RuneCountInString(line) > 40 {
 // firstWords is the first line with letters, whatever it says.
 func firstWords(text string) string {
 	for line := range strings.Lines(text) {
@@ -125,6 +125,8 @@ func firstWords(text string) string {
 	return ""
 }
 
+func greeting(line string) bool {
+	if utf8.RuneCountInString(line) > 40 {
 		return false
 	}
 	words := strings.Fields(strings.ToLower(strings.TrimRight(line, ",.!:;")))
@@ -190,14 +192,14 @@ func isApplication(subject, asked string) bool {
 // askWords is an extra question as a heading.
 func askWords(ask string) string {
 	switch ask {
-	case "threat-model":
-		return "Threat model"
 	case "versions":
 		return "Affected versions"
 	case "reproduce":
 		return "How to reproduce"
 	case "impact":
 		return "Impact"
+	case "threat-model":
+		return "Threat model"
 	case "ai-use":
 		return "Use of AI"
 	case "exploited":

@@ -59,6 +59,7 @@ const (
 	CaseMerge       = "merge"       // duplicate_of (number): this case becomes part of that one
 	CaseSplit       = "split"       // duplicate_of (number): undoes it, from either page
 	CaseTryAgain    = "try-again"   // message
+	CaseOpenWith    = "open-with"   // message, passphrase
 	CaseSupply      = "supply"      // message, text
 	CaseTitle       = "title"       // version, title
 	CaseSeverity    = "severity"    // version, level, vector, severity_reason

@@ -122,9 +122,11 @@ type MessageView struct {
 	disclosure.Message
 	Reader       string            // of the lane it is in
 	CaseFiles    []disclosure.File // those of Message.Files
+	CanOpenWith  bool              // a passphrase would open it, and CanOpenAgain
 	CanOpenAgain bool              // it could not be opened, and this member may do something about it
 	CanTakeBack  bool              // waiting, and by this member or the owner
 	OriginalHref string            // of what came from outside
+	Offered      []OfferedKey      // public keys that came with it
 
 	Number     int    // of the case; 0: an application, whose files are only downloaded
 	FilesAt    string // of an application: path in front of a file's id

@@ -141,7 +141,7 @@ func TestHostileIntake(t *testing.T) {
 		{2, "to a retired key", pgpMIME(finn, "...", w.encrypt(mimeText, nil, retired.Certificate())), outcome{encryption: disclosure.ToRetiredKey, signature: disclosure.Unsigned, text: secret, attention: "-"}},
 		{3, "to a member's own key", inline(joined(pkesk(t, alice.Certificate(), false), seipd(t, words(secret)))), attended(kept, "do not hold")},
 		{4, "to an unknown key", pgpMIME(finn, "...", w.encrypt([]byte(secret), nil, stranger.Certificate())), attended(kept, "do not hold")},
-		{5, "passphrase only", inline(joined(skesk(t), seipd(t, words(secret)))), attended(kept, "passphrase")},
+		{5, "passphrase only: TestHostile05Passphrase opens it", inline(joined(skesk(t), seipd(t, words(secret)))), attended(kept, "passphrase")},
 		{6, "passphrase, too", inline(joined(skesk(t), bin)), opened},
 		{7, "hidden recipients", inline(joined(pkesk(t, stranger.Certificate(), true), pkesk(t, c, true), seipd(t, words(secret)))), opened},
 		{8, "3000 key packets", inline(joined(bytes.Repeat(pkesk(t, stranger.Certificate(), true), 3000), bin)), kept},

@@ -81,9 +81,12 @@ func TestD8EveryShapeByEveryChannel(t *testing.T) {
 		return string(out)
 	}
 	whole := entity(report, "poc.py", proof)
-	encrypted, signed := gpg(whole, "--encrypt"), gpg(whole, "--encrypt", "--sign")
-	inline, inlineSigned := gpg([]byte(report), "--encrypt"), gpg([]byte(report), "--encrypt", "--sign")
-	proofArmor := gpg([]byte(proof), "--encrypt")
+	// Each is encrypted anew: the same ciphertext again would be a replay.
+	encrypted := func() string { return gpg(whole, "--encrypt") }
+	signed := func() string { return gpg(whole, "--encrypt", "--sign") }
+	inline := func() string { return gpg([]byte(report), "--encrypt") }
+	inlineSigned := func() string { return gpg([]byte(report), "--encrypt", "--sign") }
+	proofArmor := func() string { return gpg([]byte(proof), "--encrypt") }
 	clearSigned := gpg([]byte(report), "--clear-sign")
 	part1 := string(crlf(part("text/plain; charset=utf-8", report)))
 	detached := gpg([]byte(strings.TrimSuffix(part1, "\r\n")), "--detach-sign") // the last line end belongs to the boundary
@@ -99,7 +102,6 @@ func TestD8EveryShapeByEveryChannel(t *testing.T) {
 		return p
 	}
 	key := part("application/pgp-keys", string(finnKey))
-	octets := part("application/octet-stream", encrypted)
 	ver := part("application/pgp-encrypted", "Version: 1\n")
 	attach := func(name, kind, content string) string {
 		return "Content-Type: " + kind + "\nContent-Disposition: attachment; filename=\"" + name + "\"\n\n" + content
@@ -119,13 +121,15 @@ func TestD8EveryShapeByEveryChannel(t *testing.T) {
 		{"plain with a file", func() []byte {
 			return mixed(reportTitle, part("text/plain", report), "Content-Type: text/x-python; name=poc.py\nContent-Disposition: attachment\nContent-Transfer-Encoding: base64\n\n"+base64.StdEncoding.EncodeToString([]byte(proof)))
 		}, true, sealed},
-		{"inline PGP", func() []byte { return plain(finn, "...", inline) }, false, private},
-		{"inline PGP, signed", func() []byte { return plain(finn, "...", inlineSigned) }, false, by(private, disclosure.SignedUnchecked)},
-		{"PGP/MIME", func() []byte { return pgpMIME(finn, "...", []byte(encrypted)) }, true, private},
-		{"PGP/MIME, signed", func() []byte { return pgpMIME(finn, "...", []byte(signed)) }, true, by(private, disclosure.SignedUnchecked)},
-		{"PGP/MIME, mangled by Exchange", func() []byte { return mixed("...", part("text/plain", "\n"), ver, octets) }, true, private},
+		{"inline PGP", func() []byte { return plain(finn, "...", inline()) }, false, private},
+		{"inline PGP, signed", func() []byte { return plain(finn, "...", inlineSigned()) }, false, by(private, disclosure.SignedUnchecked)},
+		{"PGP/MIME", func() []byte { return pgpMIME(finn, "...", []byte(encrypted())) }, true, private},
+		{"PGP/MIME, signed", func() []byte { return pgpMIME(finn, "...", []byte(signed())) }, true, by(private, disclosure.SignedUnchecked)},
+		{"PGP/MIME, mangled by Exchange", func() []byte {
+			return mixed("...", part("text/plain", "\n"), ver, part("application/octet-stream", encrypted()))
+		}, true, private},
 		{"encrypted attachment", func() []byte {
-			return mixed("...", part("text/plain", inline), attach("poc.py.asc", "application/octet-stream", proofArmor))
+			return mixed("...", part("text/plain", inline()), attach("poc.py.asc", "application/octet-stream", proofArmor()))
 		}, true, private},
 		{"clear-signed", func() []byte { return plain(finn, "...", clearSigned) }, false, by(sealed, disclosure.SignedUnchecked)},
 		{"multipart/signed", func() []byte {
@@ -169,7 +173,7 @@ func TestD8EveryShapeByEveryChannel(t *testing.T) {
 		w.same(t, true, sealed, disclosure.ByForm)
 	})
 	t.Run("form, pasted", func(t *testing.T) {
-		w.Visit(w.GateURL).Get("/report").OK().Submit("form-report", []world.Field{{Name: "description", Value: inline}})
+		w.Visit(w.GateURL).Get("/report").OK().Submit("form-report", []world.Field{{Name: "description", Value: inline()}})
 		w.same(t, false, private, disclosure.ByForm)
 	})
 	t.Run("form with script", func(t *testing.T) { // typed in Chromium, encrypted by the page
@@ -211,7 +215,7 @@ func TestD8EveryShapeByEveryChannel(t *testing.T) {
 		})
 	}
 	for name, x := range map[string]struct {
-		armor string
+		armor func() string
 		file  bool
 		want  disclosure.Protection
 	}{
@@ -221,7 +225,7 @@ func TestD8EveryShapeByEveryChannel(t *testing.T) {
 		"signed, inline": {inlineSigned, false, by(private, disclosure.SignedUnchecked)},
 	} {
 		t.Run("API armored/"+name, func(t *testing.T) {
-			w.api(t, "application/pgp-encrypted", []byte(x.armor))
+			w.api(t, "application/pgp-encrypted", []byte(x.armor()))
 			w.same(t, x.file, x.want, disclosure.ByAPI)
 		})
 	}
@@ -274,9 +278,6 @@ func (w *team) same(t *testing.T, file bool, want disclosure.Protection, channel
 	var labels []string
 	for _, x := range f.c.Files {
 		got := w.file(x)
-		if strings.HasPrefix(x.Type, "text/") { // on the way a text's lines end in CRLF (RFC 2046, section 4.1.1)
-			got = strings.ReplaceAll(got, "\r\n", "\n")
-		}
 		if x.Label == "poc.py" && got != proof {
 			t.Errorf("poc.py holds %q, want %q", got, proof)
 		}
