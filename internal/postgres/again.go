@@ -180,11 +180,17 @@ func (db *DB) NextAgain(ctx context.Context, by disclosure.Caller, open func(con
 	return found, err
 }
 
-// openAgain replaces what was stored of an arrival.
+// openAgain replaces what was stored of an arrival that was not opened.
 func (t *tx) openAgain(ctx context.Context, a *Arrival, owner disclosure.CaseID, open func(context.Context, *Arrival) (Opened, error)) error {
 	m, err := t.theMessage(ctx, `m.case_id = $1 AND m.arrival = $2 AND m.state = 'in'`, owner, a.ID)
 	if err != nil {
 		return err
+	}
+	if m.Protection.Encryption != disclosure.Unopened { // it was opened: its files and what the team made of it stay
+		if _, err := t.Exec(ctx, `UPDATE arrival SET unopened = false WHERE id = $1`, a.ID); err != nil {
+			return fmt.Errorf("note that an arrival was opened: %w", err)
+		}
+		return nil
 	}
 	if _, err := t.Exec(ctx, `DELETE FROM file WHERE arrival = $1 AND case_id = $2`, a.ID, owner); err != nil {
 		return fmt.Errorf("replace the files of an arrival: %w", err)
@@ -218,7 +224,7 @@ func (t *tx) openAgain(ctx context.Context, a *Arrival, owner disclosure.CaseID,
 	if _, err := t.Exec(ctx, `UPDATE arrival SET unopened = false WHERE id = $1`, a.ID); err != nil {
 		return fmt.Errorf("note that an arrival was opened: %w", err)
 	}
-	first := c.Protection.Encryption == disclosure.Unopened && m.Protection.Encryption == disclosure.Unopened
+	first := c.Protection.Encryption == disclosure.Unopened
 	m.Text, m.Protection, m.mailID, m.Checked = clip(o.Text, 4<<20), o.Protection, o.MailID, o.Checked
 	if err := t.saveMessage(ctx, m); err != nil {
 		return err

@@ -203,3 +203,23 @@ func TestDeliver(t *testing.T) {
 		t.Error("mail of the null sender was not kept")
 	}
 }
+
+// TestOpenedStays: an arrival that is tried again although it did open, as one
+// was that an update of the database took for unopened, changes nothing.
+func TestOpenedStays(t *testing.T) {
+	w := newTeam(t, world.Config{})
+	f := w.post("finn@finder.example", pgpMIME("finn@finder.example", "...", w.encrypt(entity("Tokens can be guessed.\n", "poc.py", "print(1)\n"), nil)))
+	must(t, w.DB.UpdateCase(t.Context(), w.Member("Tove"), f.id, func(c *disclosure.Case) error {
+		return c.SetAttention("Call Finn.", w.Member("Tove"), w.DB.Now())
+	}))
+	before, events := w.look(f), len(w.events(f))
+	must(t, w.DB.TryAgain(t.Context(), w.Member("Tove"), f.message(t).ID))
+	w.Settle()
+	got := w.look(f)
+	if got.c.Attention != "Call Finn." || len(w.events(f)) != events+1 { // that it was asked
+		t.Errorf("attention %q, %d new events; want what was noted, and one", got.c.Attention, len(w.events(f))-events)
+	}
+	if len(got.c.Files) != 1 || got.c.Files[0].ID != before.c.Files[0].ID || w.file(got.c.Files[0]) != "print(1)\n" {
+		t.Errorf("files %+v, want those from before, %+v", got.c.Files, before.c.Files)
+	}
+}
