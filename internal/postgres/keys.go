@@ -89,7 +89,8 @@ func (db *DB) AddSlot(ctx context.Context, by disclosure.Caller, kind vault.Slot
 		_ = db.Reload(context.WithoutCancel(ctx)) // forget the slot that was not stored
 		return vault.Slot{}, err
 	}
-	return s, db.Reload(ctx) // with whose it is
+	db.reloadAfter(ctx) // with whose it is
+	return s, nil
 }
 
 // holder looks whether a slot can be somebody's, and names it after them. In a
@@ -138,7 +139,8 @@ func (db *DB) GiveSlot(ctx context.Context, by disclosure.Caller, id string, mem
 	if err != nil {
 		return err
 	}
-	return db.Reload(ctx)
+	db.reloadAfter(ctx)
+	return nil
 }
 
 // Unlock opens the vault with a secret of a slot that is still there: another
@@ -156,20 +158,25 @@ func (db *DB) Unlock(ctx context.Context, secret string) error {
 }
 
 // removeSlotsOf takes away what a member opens the vault with. It says how
-// many slots went; where nothing would be left it refuses.
+// many slots went; where nothing would be left that opens the current vault it
+// refuses: a retired key's slots open nothing.
 func (t *tx) removeSlotsOf(ctx context.Context, member disclosure.MemberID) (int, error) {
-	rows, err := t.Query(ctx, `SELECT id, coalesce(member, '') = $1 FROM vault_slot ORDER BY id FOR UPDATE`, string(member))
+	rows, err := t.Query(ctx, `SELECT id, coalesce(member, '') = $1,
+		key_id IN (SELECT id FROM public_key WHERE kind = 'vault' AND retired IS NULL) FROM vault_slot ORDER BY id FOR UPDATE`, string(member))
 	if err != nil {
 		return 0, fmt.Errorf("lock the slots: %w", err)
 	}
 	var theirs []string
-	left := 0
+	taken, left := 0, 0 // of the current key
 	var id string
-	var own bool
-	if _, err := pgx.ForEachRow(rows, []any{&id, &own}, func() error {
+	var own, current bool
+	if _, err := pgx.ForEachRow(rows, []any{&id, &own, &current}, func() error {
 		if own {
 			theirs = append(theirs, id)
-		} else {
+		}
+		if own && current {
+			taken++
+		} else if current {
 			left++
 		}
 		return nil
@@ -179,7 +186,7 @@ func (t *tx) removeSlotsOf(ctx context.Context, member disclosure.MemberID) (int
 	switch {
 	case len(theirs) == 0:
 		return 0, nil
-	case left == 0:
+	case taken > 0 && left == 0:
 		return 0, disclosure.Refuse("", "Nobody else can unlock the vault. Add a slot for another member first.")
 	}
 	if _, err := t.Exec(ctx, `DELETE FROM vault_slot WHERE id = ANY($1)`, theirs); err != nil {
@@ -221,7 +228,16 @@ func (db *DB) RemoveSlot(ctx context.Context, by disclosure.Caller, id string) e
 	if err != nil {
 		return err
 	}
-	return db.Reload(ctx)
+	db.reloadAfter(ctx)
+	return nil
+}
+
+// reloadAfter is Reload for what is stored already: failing would tell the
+// caller that it is not. Unlock and every process read the slots again.
+func (db *DB) reloadAfter(ctx context.Context) {
+	if err := db.Reload(context.WithoutCancel(ctx)); err != nil {
+		db.log.Warn("the vault's slots were changed and could not be read again", "error", err)
+	}
 }
 
 // Reload reads the slots and the moved time anew: another process may have

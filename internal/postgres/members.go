@@ -266,7 +266,8 @@ func (db *DB) Disable(ctx context.Context, by disclosure.Caller, id disclosure.M
 	if err != nil || slots == 0 {
 		return err
 	}
-	return db.Reload(ctx)
+	db.reloadAfter(ctx)
+	return nil
 }
 
 // Enable lets a disabled member in again, with the password there was; their
