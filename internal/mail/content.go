@@ -20,6 +20,7 @@ type Content struct {
 	from     int64
 	size     int64  // before decoding
 	encoding string // the transfer encoding that Open undoes; empty: none
+	lines    bool   // Open gives LF for the CRLF that mail ends lines with (RFC 2046 §4.1.1)
 }
 
 // Open returns a reader of the content from its beginning, transfer encoding undone as far as it
@@ -28,10 +29,44 @@ func (c Content) Open() io.Reader {
 	if c.in == nil {
 		return bytes.NewReader(nil)
 	}
-	if c.encoding == "" {
-		return c.section()
+	var in io.Reader = c.section()
+	if c.encoding != "" {
+		in = newTransferReader(c.section(), c.encoding)
 	}
-	return newTransferReader(c.section(), c.encoding)
+	if c.lines {
+		return &lfReader{in: bufio.NewReaderSize(in, 16<<10)}
+	}
+	return in
+}
+
+// asFile is c as it was before it was put into a mail: a text that was not sent as data has the
+// line ends of mail there.
+func (c Content) asFile(l leaf) Content {
+	c.lines = l.lines
+	return c
+}
+
+// lfReader makes every CRLF an LF.
+type lfReader struct{ in *bufio.Reader }
+
+func (l *lfReader) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if n > 0 && l.in.Buffered() < 2 {
+			return n, nil
+		}
+		b, err := l.in.ReadByte()
+		if err != nil {
+			return n, err
+		}
+		if b == '\r' {
+			if next, _ := l.in.Peek(1); len(next) == 1 && next[0] == '\n' {
+				continue
+			}
+		}
+		p[n] = b
+		n++
+	}
+	return n, nil
 }
 
 // Bytes reads all of it into memory: for what is known to be small.
@@ -115,9 +150,9 @@ func (s *spool) Write(p []byte) (int, error) {
 			s.size += int64(len(p))
 			return len(p), nil
 		}
-		began := time.Now()
+		began := pgp.Spent()
 		far, err := r.newSpool()
-		r.waited += time.Since(began)
+		r.waited += pgp.Spent() - began
 		if err != nil {
 			return 0, r.failed(err)
 		}
@@ -135,9 +170,9 @@ func (s *spool) Write(p []byte) (int, error) {
 }
 
 func (s *spool) write(p []byte) error {
-	began := time.Now()
+	began := pgp.Spent()
 	_, err := s.far.Write(p)
-	s.r.waited += time.Since(began)
+	s.r.waited += pgp.Spent() - began
 	return s.r.failed(err)
 }
 
@@ -173,9 +208,9 @@ func (w watched) ReadAt(p []byte, at int64) (int, error) {
 	if w.r.fault != nil {
 		return 0, w.r.fault
 	}
-	began := time.Now()
+	began := pgp.Spent()
 	n, err := w.in.ReadAt(p, at)
-	w.r.waited += time.Since(began)
+	w.r.waited += pgp.Spent() - began
 	if err != nil && err != io.EOF {
 		return n, w.r.failed(err)
 	}
@@ -361,7 +396,7 @@ func (c *crlfReader) Read(p []byte) (n int, err error) {
 
 // begin makes a reader of one message.
 func begin(ctx context.Context, in Input, ring pgp.Ring, now time.Time, limits Limits) *reader {
-	r := &reader{ctx: ctx, ring: ring, now: now, limits: limits, m: &Message{Protection: bare()}, labels: map[string]int{}, spools: in.Spool, began: time.Now()}
+	r := &reader{ctx: ctx, ring: ring, now: now, limits: limits, m: &Message{Protection: bare()}, labels: map[string]int{}, spools: in.Spool, began: pgp.Spent()}
 	r.root = Content{in: watched{in.R, r}, size: in.Size}
 	return r
 }

@@ -21,6 +21,7 @@ type leaf struct {
 	mime     bool // the ciphertext of PGP/MIME
 	posted   bool // by form or API
 	file     bool // an encrypted file
+	lines    bool // of a text that was sent as lines, not as data
 }
 
 // leaf reads one part that holds no further MIME parts.
@@ -135,7 +136,7 @@ func (c Content) marks() (n int, private bool) {
 
 // file reads an attachment: opened if it is an OpenPGP message, named if it is a key.
 func (r *reader) file(c Content, l leaf, at place) {
-	plain := Piece{Kind: KindAttachment, Type: l.typ, Label: l.name, Content: c}
+	plain := Piece{Kind: KindAttachment, Type: l.typ, Label: l.name, Content: c.asFile(l)}
 	armored := bytes.Contains(c.head(64<<10), []byte("-----BEGIN PGP"))
 	if !armored && !cipherName(l.name) && l.typ != "application/pgp-encrypted" && l.typ != "application/pgp-keys" {
 		r.add(plain, at)
@@ -174,7 +175,7 @@ func (r *reader) file(c Content, l leaf, at place) {
 		case binaryPrivateKey(b):
 			r.privateKey(l, at)
 		case l.typ == "application/pgp-keys" || binaryPublicKey(b):
-			plain.Kind = KindKey
+			plain.Kind, plain.Content = KindKey, c
 			r.add(plain, at)
 		default:
 			r.add(plain, at)
@@ -234,7 +235,7 @@ func (r *reader) asOpened(plain Content, l leaf) leaf {
 // text reads a text, and the first armored block in it; what stands before and after is read the
 // same way, each by itself.
 func (r *reader) text(c Content, l leaf, at place) {
-	whole := Piece{Kind: KindText, Type: l.typ, Label: l.name, Content: c}
+	whole := Piece{Kind: KindText, Type: l.typ, Label: l.name, Content: c.asFile(l)}
 	charset := l.params["charset"]
 	legacy := at.covered && l.params["hp-legacy-display"] == "1"
 	held := c.size <= r.limits.Held
@@ -349,7 +350,9 @@ func (r *reader) clearSigned(block Content, l leaf, at place) {
 	r.opens++
 	piece := Piece{Kind: KindText, Type: "text/plain", Label: l.name, Content: block}
 	if block.size > r.limits.Held { // not held, so not checked
-		at.prot.Signature, at.prot.Problem = pgp.SignatureUnverifiable, pgp.SignatureBroken
+		unchecked := bare()
+		unchecked.Signature, unchecked.Problem = pgp.SignatureUnverifiable, pgp.SignatureBroken
+		at.prot.TakeSignature(unchecked)
 		piece.Text, piece.Cut = strings.ToValidUTF8(string(block.head(r.limits.Text)), "\uFFFD"), true
 		r.m.problem(at.path, ProblemSignatureForm, "")
 		r.add(piece, at)
@@ -363,7 +366,7 @@ func (r *reader) clearSigned(block Content, l leaf, at place) {
 		r.add(piece, at)
 		return
 	}
-	at.prot = merge(at.prot, judgment)
+	at.prot = r.merge(at.prot, judgment)
 	piece.Text, _ = decodeCharset(signed, "utf-8")
 	piece.Content = inMemory(signed)
 	r.add(piece, at)

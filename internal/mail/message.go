@@ -25,7 +25,7 @@ type Limits struct {
 	HTML    int           // octets of one HTML text that are read
 	Text    int           // octets of one piece's Text; its Content stays whole
 	Texts   int           // octets of all pieces' Text together
-	Time    time.Duration // of one Read, without waiting for what it reads from
+	Time    time.Duration // processor time of one Read, without what it reads from
 	PGP     pgp.Limits    // for each opening; its Output and Unpacked shrink with Opened
 }
 
@@ -191,6 +191,8 @@ type Message struct {
 
 	// Ciphertexts are the digests of what was encrypted in it (pgp.Judgment.Digest).
 	Ciphertexts [][]byte
+
+	nested bool // something signed lies inside something signed
 
 	raw []field // outer header, for AuthenticationResults
 }

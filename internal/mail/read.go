@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -26,6 +27,8 @@ func Read(ctx context.Context, raw []byte, ring pgp.Ring, now time.Time, limits 
 // by one, and of each no more than Limits.Held at a time. The error is ctx's, or what the input or
 // its spools failed with.
 func ReadInput(ctx context.Context, in Input, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
+	runtime.LockOSThread() // whose time is bounded
+	defer runtime.UnlockOSThread()
 	r := begin(ctx, in, ring, now, limits)
 	r.guard(func() {
 		head, _, _ := r.scan(r.root).splitEntity(r.root, limits.Header)
@@ -63,6 +66,8 @@ func ReadFile(ctx context.Context, name, mediaType string, in Input, ring pgp.Ri
 }
 
 func readLeaf(ctx context.Context, in Input, l leaf, ring pgp.Ring, now time.Time, limits Limits) (*Message, error) {
+	runtime.LockOSThread() // whose time is bounded
+	defer runtime.UnlockOSThread()
 	r := begin(ctx, in, ring, now, limits)
 	r.guard(func() {
 		if in.Size > limits.PGP.Input {
@@ -105,9 +110,9 @@ type reader struct {
 	spools func() (pgp.Spool, error)
 	lines  *lines
 
-	fault   error // the input's own, or a spool's
-	began   time.Time
-	waited  time.Duration // for input and spools
+	fault   error         // the input's own, or a spool's
+	began   time.Duration // what the thread had spent before
+	waited  time.Duration // spent in input and spools
 	spooled int64
 	texts   int
 
@@ -171,7 +176,7 @@ func (r *reader) halted() bool {
 }
 
 // left is how much time there is.
-func (r *reader) left() time.Duration { return r.limits.Time - (time.Since(r.began) - r.waited) }
+func (r *reader) left() time.Duration { return r.limits.Time - (pgp.Spent() - r.began - r.waited) }
 
 // outer takes the message's own header.
 func (r *reader) outer(h header) {
@@ -241,6 +246,10 @@ func (r *reader) entity(raw Content, at place) {
 	typ, params := contentType(h.first("content-type"), "text/plain")
 	r.protect(h, params, at)
 	l := leaf{typ: typ, params: params}
+	switch strings.ToLower(strings.TrimSpace(h.first("content-transfer-encoding"))) {
+	case "", "7bit", "8bit", "quoted-printable":
+		l.lines = strings.HasPrefix(typ, "text/")
+	}
 	disposition, dparams := contentType(h.first("content-disposition"), "")
 	l.attached = disposition == "attachment"
 	l.name = decodeWords(dparams["filename"])
@@ -421,7 +430,7 @@ func (r *reader) open(block Content, l leaf, at place) {
 	}
 	inside := at.in("e")
 	inside.layers += max(judgment.Layers, 1)
-	inside.prot = merge(at.prot, judgment)
+	inside.prot = r.merge(at.prot, judgment)
 	inside.covered = at.covered || judgment.Encryption != pgp.EncryptedNone || good(judgment)
 	switch {
 	case r.looksLikeEntity(plain):
@@ -517,61 +526,4 @@ func (r *reader) enclosed(body Content, at place) {
 	}
 	r.add(Piece{Kind: KindMessage, Type: "message/rfc822", Label: cmp.Or(h.Subject, "message") + ".eml", Text: summary, Content: body}, at)
 	r.entity(body, at.child(1))
-}
-
-// finish judges the whole from its pieces.
-func (r *reader) finish() {
-	m := r.m
-	var covers []pgp.Judgment
-	for _, p := range m.Pieces {
-		if p.Kind != KindSignature { // an enclosed message counts by its frame, which somebody else may have put around it
-			covers = append(covers, p.Protection)
-		}
-	}
-	if len(covers) == 0 {
-		return
-	}
-	whole := covers[0]
-	for _, c := range covers[1:] {
-		if c.Encryption == whole.Encryption && c.Signature == whole.Signature && c.SignerFingerprint == whole.SignerFingerprint && c.Problem == whole.Problem {
-			continue
-		}
-		whole = strongest(whole, c)
-		whole.Integrity = pgp.IntegrityPart
-	}
-	if whole.Integrity == pgp.IntegrityPart {
-		m.problem("", ProblemPart, "")
-	}
-	m.Protection = whole
-}
-
-// strongest keeps what is known of either, for a message of which it covers a part; what is wrong
-// with a signature wins over what is right with another.
-func strongest(a, b pgp.Judgment) pgp.Judgment {
-	out := a
-	if a.Encryption == pgp.EncryptedNone || b.Encryption == pgp.EncryptedRetired {
-		if b.Encryption != pgp.EncryptedNone {
-			out.Encryption, out.OpenedWith, out.Recipients, out.Layers = b.Encryption, b.OpenedWith, b.Recipients, b.Layers
-		}
-	}
-	if signatureRank(b.Signature) > signatureRank(a.Signature) {
-		out.Signature, out.Problem = b.Signature, b.Problem
-		out.SignerFingerprint, out.SignerKeyID = b.SignerFingerprint, b.SignerKeyID
-		out.SignerLabel, out.SignedAt = b.SignerLabel, b.SignedAt
-	}
-	return out
-}
-
-func signatureRank(s pgp.Signature) int {
-	switch s {
-	case pgp.SignatureInvalid:
-		return 4
-	case pgp.SignatureUnverifiable:
-		return 3
-	case pgp.SignatureValidUnknown:
-		return 2
-	case pgp.SignatureValidKnown:
-		return 1
-	}
-	return 0
 }

@@ -31,7 +31,7 @@ func (r *reader) signed(parts []Content, params map[string]string, at place) {
 	}
 	inside := at.in("1")
 	judgment := r.verify(parts[0], signature.head(maxSignature), at)
-	inside.prot = merge(at.prot, judgment)
+	inside.prot = r.merge(at.prot, judgment)
 	inside.covered = at.covered || good(judgment)
 	inside.root = at.root && len(parts) == 2
 	r.entity(parts[0], inside)
@@ -70,7 +70,10 @@ func good(j pgp.Judgment) bool {
 
 // merge adds an inner layer's judgment to what covers it already. An invalid signature inside is
 // never hidden by a good one around it.
-func merge(around, inner pgp.Judgment) pgp.Judgment {
+func (r *reader) merge(around, inner pgp.Judgment) pgp.Judgment {
+	if around.Signature != pgp.SignatureNone && inner.Signature != pgp.SignatureNone {
+		r.m.nested = true
+	}
 	out := around
 	out.Layers += inner.Layers
 	out.Size = inner.Size
@@ -79,9 +82,7 @@ func merge(around, inner pgp.Judgment) pgp.Judgment {
 		out.Encryption, out.OpenedWith, out.Recipients = inner.Encryption, inner.OpenedWith, inner.Recipients
 	}
 	if around.Signature == pgp.SignatureNone || inner.Signature == pgp.SignatureInvalid {
-		out.Signature, out.Problem = inner.Signature, inner.Problem
-		out.SignerFingerprint, out.SignerKeyID = inner.SignerFingerprint, inner.SignerKeyID
-		out.SignerLabel, out.SignedAt = inner.SignerLabel, inner.SignedAt
+		out.TakeSignature(inner)
 	}
 	if inner.Integrity == pgp.IntegrityPart {
 		out.Integrity = pgp.IntegrityPart

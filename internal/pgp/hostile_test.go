@@ -332,7 +332,7 @@ func TestLimits(t *testing.T) {
 		"Input":          {func(l *Limits) { l.Input = 100 }, TooLarge},
 		"Unpacked":       {func(l *Limits) { l.Unpacked = 2000 }, TooLarge},
 		"Output":         {func(l *Limits) { l.Output = 2000 }, TooLarge},
-		"Time":           {func(l *Limits) { l.Time = 1 }, TooComplex},
+		"Time":           {func(l *Limits) { l.Time = -1 }, TooComplex},
 	} {
 		l := DefaultLimits
 		tt.set(&l)

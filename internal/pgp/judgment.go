@@ -2,6 +2,7 @@ package pgp
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -10,7 +11,8 @@ type Encryption string
 
 const (
 	EncryptedCurrent Encryption = "current"
-	EncryptedRetired Encryption = "retired" // a key of Ring.Retired, or a subkey that expired, was revoked or is weak
+	EncryptedRetired Encryption = "retired"    // a key of Ring.Retired, or a subkey that expired, was revoked or is weak
+	EncryptedPhrase  Encryption = "passphrase" // opened with Ring.Passphrase: to none of our keys
 	EncryptedNone    Encryption = "none"
 )
 
@@ -87,6 +89,34 @@ type Judgment struct {
 	// same ciphertext has the same one whatever is put around it, key packets
 	// included. Nil where nothing is encrypted or it was damaged.
 	Digest []byte
+
+	signed *opener // for Again; nil where it cannot be judged again
+}
+
+// Again judges the signatures anew, by other certificates than those of the ring, from the
+// digests that were taken when the message was opened: it is not read once more. ok is false where
+// only reading it tells.
+func (j Judgment) Again(known func(keyID uint64) []Known) (again Judgment, ok bool) {
+	defer func() {
+		if recover() != nil {
+			again, ok = j, false
+		}
+	}()
+	if j.signed == nil {
+		return j, false
+	}
+	o := *j.signed
+	o.ring.Known = known
+	j.Notes = slices.Clone(j.Notes)
+	j.apply(*o.best())
+	return j, true
+}
+
+// TakeSignature makes what is known of from's signatures known of j's.
+func (j *Judgment) TakeSignature(from Judgment) {
+	j.Signature, j.Problem = from.Signature, from.Problem
+	j.SignerFingerprint, j.SignerKeyID = from.SignerFingerprint, from.SignerKeyID
+	j.SignerLabel, j.SignedAt, j.signed = from.SignerLabel, from.SignedAt, from.signed
 }
 
 // String is for logs: the findings, and nothing of the content.
@@ -114,4 +144,7 @@ type Ring struct {
 	Secrets []*Secret
 	Retired []*Secret                  // opening with these is EncryptedRetired whatever their subkeys' state
 	Known   func(keyID uint64) []Known // may be nil; called for each signature
+
+	// Passphrase is tried where no key opens: a member was told it for one message. Nil: none is.
+	Passphrase []byte
 }

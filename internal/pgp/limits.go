@@ -20,7 +20,7 @@ type Limits struct {
 	Unpacked       int64         // bytes out of all decompressors together
 	Ratio          int64         // bytes out of the decompressors per byte of input
 	Output         int64         // bytes of plaintext
-	Time           time.Duration // wall time of judging one input
+	Time           time.Duration // processor time of judging one input
 }
 
 // DefaultLimits are the limits for anything a stranger may send.
@@ -59,14 +59,17 @@ const ratioFloor = 1 << 20
 type Failure string
 
 const (
-	NotForUs       Failure = "not-for-us"      // none of its key packets is for a key we hold
-	TooLarge       Failure = "too-large"       // larger than the limits, as sent or when unpacked
-	Damaged        Failure = "damaged"         // altered or cut off: the integrity check did not pass
-	NoIntegrity    Failure = "no-integrity"    // encrypted without integrity protection (packet tag 9)
-	PassphraseOnly Failure = "passphrase-only" // encrypted to a passphrase and to no key of ours
-	Malformed      Failure = "malformed"       // not a well-formed OpenPGP message
-	Unsupported    Failure = "unsupported"     // uses something this version cannot read
-	TooComplex     Failure = "too-complex"     // too many packets, key packets, layers, or too slow to judge
+	NotForUs        Failure = "not-for-us"       // none of its key packets is for a key we hold
+	TooLarge        Failure = "too-large"        // larger than the limits, as sent or when unpacked
+	Damaged         Failure = "damaged"          // altered or cut off: the integrity check did not pass
+	NoIntegrity     Failure = "no-integrity"     // encrypted without integrity protection (packet tag 9)
+	PassphraseOnly  Failure = "passphrase-only"  // encrypted with a passphrase and to no key
+	PassphraseToo   Failure = "passphrase-too"   // encrypted with a passphrase and to no key of ours
+	WrongPassphrase Failure = "wrong-passphrase" // none of its passphrases is Ring.Passphrase
+	DearPassphrase  Failure = "dear-passphrase"  // trying a passphrase would cost more than we spend
+	Malformed       Failure = "malformed"        // not a well-formed OpenPGP message
+	Unsupported     Failure = "unsupported"      // uses something this version cannot read
+	TooComplex      Failure = "too-complex"      // too many packets, key packets, layers, or too slow to judge
 )
 
 // Error returns one sentence for people.
@@ -82,6 +85,12 @@ func (f Failure) Error() string {
 		return "This message is encrypted without integrity protection, which is unsafe to open."
 	case PassphraseOnly:
 		return "This message is encrypted with a passphrase only."
+	case PassphraseToo:
+		return "This message is encrypted with a passphrase, and to a key we do not hold."
+	case WrongPassphrase:
+		return "This passphrase does not open the message, or the message is damaged."
+	case DearPassphrase:
+		return "Trying a passphrase on this message would take more memory or time than we spend."
 	case Malformed:
 		return "This is not a well-formed OpenPGP message."
 	case Unsupported:

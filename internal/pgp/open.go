@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"runtime"
+	"slices"
 	"time"
 
 	openpgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
@@ -20,10 +22,12 @@ import (
 // (src changed underneath, or dst failed), what dst got must be thrown away.
 //
 // An unencrypted message in OpenPGP packets opens too, as EncryptedNone.
-// The error is an *OpenError, dst's or src's own, or ctx's. Limits.Time bounds the
-// first pass, without waiting for src; the second repeats it with dst's time added. A
-// nil dst only judges.
+// The error is an *OpenError, dst's or src's own, or ctx's. Limits.Time bounds what
+// the first pass costs, without src; the second repeats it with dst's cost added. A nil
+// dst only judges.
 func Open(ctx context.Context, src io.ReadSeeker, ring Ring, now time.Time, limits Limits, dst io.Writer) (j Judgment, err error) {
+	runtime.LockOSThread() // whose time is bounded
+	defer runtime.UnlockOSThread()
 	defer func() {
 		if r := recover(); r != nil {
 			err = fail(Unsupported, errors.New("panic while reading"))
@@ -33,9 +37,15 @@ func Open(ctx context.Context, src io.ReadSeeker, ring Ring, now time.Time, limi
 	if err != nil {
 		return Judgment{}, fmt.Errorf("seek message: %w", err)
 	}
-	first := &opener{ctx: ctx, began: time.Now(), ring: ring, now: now, limits: limits}
-	if err := first.run(src); err != nil {
-		return first.judgment, err
+	first := &opener{ctx: ctx, began: Spent(), ring: ring, now: now, limits: limits}
+	for err = first.run(src); err != nil; err = first.run(src) {
+		if first.used == 0 || first.used >= maxPhrases || failureOf(err) != WrongPassphrase {
+			return first.judgment, err
+		}
+		if _, err := src.Seek(start, io.SeekStart); err != nil { // another of its passphrases may be the one
+			return first.judgment, fmt.Errorf("seek message: %w", err)
+		}
+		first = &opener{ctx: ctx, began: first.began, waited: first.waited, ring: ring, now: now, limits: limits, skip: first.used}
 	}
 	if dst == nil {
 		return first.judgment, nil
@@ -76,15 +86,18 @@ type opener struct {
 	now      time.Time
 	limits   Limits
 	dst      io.Writer
-	sessions []session // by layer
-	began    time.Time
-	waited   time.Duration // for src
+	sessions []session     // by layer
+	began    time.Duration // what the thread had spent before
+	waited   time.Duration // spent in src
 	again    bool          // second pass: sessions are known, signatures judged
 
 	input    int64
 	packets  int
 	unpacked int64
 	literal  bool
+	phrases  int // key packets for passphrases looked at
+	skip     int // of them, that were seen not to be the one
+	used     int // the one that gave a session key, counted from 1; 0: none
 	signers  []*signer
 	judgment Judgment
 	sealed   hash.Hash // of the outermost container
@@ -125,9 +138,9 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	if err := c.o.alive(); err != nil {
 		return 0, err
 	}
-	began := time.Now()
+	began := Spent()
 	n, err := c.r.Read(p)
-	c.o.waited += time.Since(began)
+	c.o.waited += Spent() - began
 	if c.o.input += int64(n); c.o.input > c.o.limits.Input {
 		return 0, fail(TooLarge, nil)
 	}
@@ -141,21 +154,23 @@ func (o *opener) alive() error {
 	if o.ctx.Err() != nil {
 		return sourceError{context.Cause(o.ctx)}
 	}
-	if !o.again && time.Since(o.began)-o.waited > o.limits.Time {
+	if !o.again && Spent()-o.began-o.waited > o.limits.Time {
 		return fail(TooComplex, errTooSlow)
 	}
 	return nil
 }
 
-// tally counts the bytes read through it.
+// tally counts the bytes read through it, and remembers the first of a packet.
 type tally struct {
-	r io.Reader
-	n int64
+	r    io.Reader
+	n    int64
+	head []byte // at most its capacity
 }
 
 func (t *tally) Read(p []byte) (int, error) {
 	n, err := t.r.Read(p)
 	t.n += int64(n)
+	t.head = append(t.head, p[:min(n, cap(t.head)-len(t.head))]...)
 	return n, err
 }
 
@@ -184,7 +199,7 @@ func (o *opener) layer(r io.Reader, depth, nesting int) error {
 	}
 	keys := &keyPackets{}
 	content := false // this layer's message was read
-	in := &tally{r: r}
+	in := &tally{r: r, head: make([]byte, 0, phraseHead)}
 	for {
 		if err := o.alive(); err != nil {
 			return err
@@ -193,9 +208,10 @@ func (o *opener) layer(r io.Reader, depth, nesting int) error {
 			return fail(TooComplex, errors.New("too many packets"))
 		}
 		before := in.n
+		in.head = in.head[:0]
 		p, err := packet.Read(in)
 		if err == io.EOF {
-			if !content && len(keys.list)+keys.passphrases+keys.unknown > 0 {
+			if !content && keys.any() {
 				return fail(Damaged, errCut)
 			}
 			return nil
@@ -216,7 +232,7 @@ func (o *opener) layer(r io.Reader, depth, nesting int) error {
 		case *packet.EncryptedKey:
 			keys.list = append(keys.list, p)
 		case *packet.SymmetricKeyEncrypted:
-			keys.passphrases++
+			keys.passphrases = append(keys.passphrases, phrase{p, dear(in.head)})
 		case *packet.SymmetricallyEncrypted:
 			if content {
 				return o.trailing(nesting, errTwoLiterals)
@@ -336,17 +352,17 @@ func (o *opener) unreadable(p packet.Packet, err error, keys *keyPackets, conten
 // keyPackets are those at the head of one layer.
 type keyPackets struct {
 	list        []*packet.EncryptedKey
-	passphrases int
+	passphrases []phrase
 	unknown     int
 	bytes       int64
 }
 
-func (k *keyPackets) count() int { return len(k.list) + k.passphrases + k.unknown }
+func (k *keyPackets) count() int { return len(k.list) + len(k.passphrases) + k.unknown }
 func (k *keyPackets) any() bool  { return k.count() > 0 }
 
 // encrypted opens one encrypted container and reads it to its end, where its
 // integrity is checked.
-func (o *opener) encrypted(p packet.EncryptedDataPacket, keys *keyPackets, depth, nesting int) error {
+func (o *opener) encrypted(p packet.EncryptedDataPacket, keys *keyPackets, depth, nesting int) (err error) {
 	if keys.count() > o.limits.KeyPackets {
 		return fail(TooComplex, errors.New("too many key packets"))
 	}
@@ -361,10 +377,17 @@ func (o *opener) encrypted(p packet.EncryptedDataPacket, keys *keyPackets, depth
 	}
 	plain, err := o.decrypt(p, keys, depth)
 	if err != nil {
-		if f := failureOf(err); depth == 0 && (f == NotForUs || f == PassphraseOnly) {
+		if f := failureOf(err); depth == 0 && slices.Contains(unreadable, f) {
 			return o.unread(p, err)
 		}
 		return err
+	}
+	if o.used > 0 {
+		defer func() {
+			if f := failureOf(classify(err)); f == Damaged || f == Malformed { // a session key by accident
+				err = fail(WrongPassphrase, err)
+			}
+		}()
 	}
 	err = o.layer(plain, depth+1, nesting+1)
 	if f := failureOf(err); f == TooLarge || f == TooComplex || isSource(err) {
@@ -385,6 +408,9 @@ func (o *opener) encrypted(p packet.EncryptedDataPacket, keys *keyPackets, depth
 	}
 	return err
 }
+
+// unreadable are the failures of a message that may be whole.
+var unreadable = []Failure{NotForUs, PassphraseOnly, PassphraseToo, WrongPassphrase, DearPassphrase}
 
 // unread reads a container that nothing of ours opens, for its digest.
 func (o *opener) unread(p packet.EncryptedDataPacket, why error) error {
@@ -436,7 +462,7 @@ func (o *opener) decrypt(p packet.EncryptedDataPacket, keys *keyPackets, depth i
 				o.judgment.note(NoteHidden)
 			}
 		}
-		if keys.passphrases > 0 {
+		if len(keys.passphrases) > 0 {
 			o.judgment.note(NotePassphrase)
 		}
 	}
@@ -454,11 +480,16 @@ func (o *opener) decrypt(p packet.EncryptedDataPacket, keys *keyPackets, depth i
 			}
 		}
 	}
+	if len(keys.passphrases) > 0 && len(o.ring.Passphrase) > 0 {
+		return o.tryPassphrase(p, keys.passphrases, depth)
+	}
 	switch {
 	case keys.unknown > 0:
 		return nil, fail(Unsupported, errors.New("a key packet of an unknown kind"))
-	case len(keys.list) == 0 && keys.passphrases > 0:
+	case len(keys.list) == 0 && len(keys.passphrases) > 0:
 		return nil, fail(PassphraseOnly, nil)
+	case len(keys.passphrases) > 0:
+		return nil, fail(PassphraseToo, nil)
 	case len(keys.list) == 0:
 		return nil, fail(Malformed, errors.New("encrypted without key packets"))
 	}

@@ -78,6 +78,28 @@ func (s *signer) matches() bool {
 
 // judge settles what the signatures are worth: the best one counts.
 func (o *opener) judge() {
+	if best := o.best(); best != nil {
+		o.judgment.apply(*best)
+		o.judgment.signed = o.unsettled()
+	}
+	if len(o.signers) > 1 {
+		o.judgment.note(NoteSeveralSigned)
+	}
+}
+
+// unsettled is what best needs to be asked again, without session keys; nil where a hash would be
+// used up.
+func (o *opener) unsettled() *opener {
+	for _, s := range o.signers {
+		if _, ok := s.hash.sum.(hash.Cloner); !ok && !s.bad {
+			return nil
+		}
+	}
+	return &opener{ring: Ring{Secrets: o.ring.Secrets, Retired: o.ring.Retired}, now: o.now, signers: o.signers, judgment: Judgment{Layers: o.judgment.Layers}}
+}
+
+// best judges each signature; nil where there is none.
+func (o *opener) best() *verdict {
 	var best *verdict
 	for _, s := range o.signers {
 		v := verdict{signature: SignatureUnverifiable, problem: SignatureBroken}
@@ -95,12 +117,7 @@ func (o *opener) judge() {
 			best = &v
 		}
 	}
-	if best != nil {
-		o.judgment.apply(*best)
-	}
-	if len(o.signers) > 1 {
-		o.judgment.note(NoteSeveralSigned)
-	}
+	return best
 }
 
 // intended says whether we are among the recipients a signature names, if any

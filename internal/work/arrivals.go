@@ -320,8 +320,8 @@ func (r *reader) upload(ctx context.Context, p disclosure.ArrivalPart, in mail.I
 	return nil
 }
 
-// twice reads, and reads once more when keys came along that may have made
-// the signatures.
+// twice reads, and judges once more when keys came along that may have made
+// the signatures: by reading again where that takes no opening.
 func (r *reader) twice(read func(pgp.Ring) (*mail.Message, error)) (*mail.Message, error) {
 	var held []pgp.Known
 	hold := func(label string, certificate []byte) {
@@ -360,7 +360,7 @@ func (r *reader) twice(read func(pgp.Ring) (*mail.Message, error)) (*mail.Messag
 			hold("", keyBytes(p))
 		}
 	}
-	if len(held) == before {
+	if len(held) == before || m.Judge(ring.Known) {
 		return m, nil
 	}
 	return r.once(ring, read)
