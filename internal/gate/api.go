@@ -278,6 +278,7 @@ func (in *intake) readJSON(ctx context.Context, body io.Reader) (string, error) 
 	if err != nil {
 		return "", ours(err)
 	}
+	in.place.keep() // all of it is here, and now it waits for us
 	if p.Size > heavyJSON {
 		select {
 		case in.g.heavy <- struct{}{}:

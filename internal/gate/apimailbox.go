@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"postern/internal/disclosure"
@@ -38,7 +39,7 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 		}
 		defer in.close()
 	}
-	ask, done, err := g.readMailboxJSON(r, s.policy().Intake.MaxBytes)
+	ask, done, err := g.readMailboxJSON(r, s.policy().Intake.MaxBytes, in)
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,15 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 		return disclosure.Refuse("code", s.codeFault(err).Text)
 	}
 	box := code.Mailbox(s.instance)
+	// Whoever reads the answer slowly holds up nobody else's body.
+	release := func() {
+		done()
+		if in != nil {
+			in.close()
+		}
+	}
 	if ask.Item != "" {
+		release()
 		return g.apiFile(w, r, s, box, ask)
 	}
 	var out apiMailbox
@@ -57,6 +66,7 @@ func (g *Gate) apiMailbox(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	release()
 	items, err := g.items(r.Context(), s, box)
 	if err != nil && out.Added == nil {
 		return err
@@ -105,9 +115,9 @@ func (out *apiMailbox) fill(items []disclosure.MailboxItem, err error) {
 }
 
 // readMailboxJSON spools the body and takes it apart, a large one at a time, as
-// readJSON does; done ends that time. Nothing of it is stored as it came: the
+// readJSON does; done ends that time, once. in is nil or holds the place. Nothing of it is stored as it came: the
 // code is in it.
-func (g *Gate) readMailboxJSON(r *http.Request, most int64) (ask *disclosure.MailboxJSON, done func(), err error) {
+func (g *Gate) readMailboxJSON(r *http.Request, most int64, in *intake) (ask *disclosure.MailboxJSON, done func(), err error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, nil, problem("media-type", http.StatusUnsupportedMediaType, "This media type is not taken", "Send application/json.")
 	}
@@ -121,6 +131,9 @@ func (g *Gate) readMailboxJSON(r *http.Request, most int64) (ask *disclosure.Mai
 	if n > most {
 		return nil, nil, errTooLarge
 	}
+	if in != nil {
+		in.place.keep() // all of it is here, and now it waits for us
+	}
 	done = func() {}
 	if n > heavyJSON {
 		t := time.NewTimer(30 * time.Second)
@@ -128,7 +141,7 @@ func (g *Gate) readMailboxJSON(r *http.Request, most int64) (ask *disclosure.Mai
 		if err := takeOne(r.Context(), g.heavy, t.C, errBusy); err != nil {
 			return nil, nil, err
 		}
-		done = func() { <-g.heavy }
+		done = sync.OnceFunc(func() { <-g.heavy })
 	}
 	from, err := raw.Reader()
 	b := make([]byte, n)

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -14,7 +15,7 @@ import (
 func fuzzGate(t testing.TB) (*Gate, *set, *intake) {
 	g := New(Config{Spool: t.TempDir()})
 	s := &set{file: &disclosure.GateFile{Policy: &disclosure.Policy{Intake: disclosure.Intake{MaxBytes: 1 << 16, Asks: []string{"public"}}}}, retired: map[uint64]bool{}}
-	in, err := g.begin(t.Context(), s, disclosure.ArrivalReport, disclosure.ByAPI)
+	in, err := g.begin(context.WithValue(t.Context(), addressKey{}, "a"), s, disclosure.ArrivalReport, disclosure.ByAPI)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ type Limits struct {
 	Reports int           // reports and messages a window from one address; 0: 60
 	Window  time.Duration // 0: ten minutes
 	Lookups int           // mailbox look-ups a window from one address; 0: 120
-	Uploads int           // bodies read at once; 0: 64
+	Uploads int           // bodies read at once, and files of replies sent at once; 0: 64
 	Each    int           // of those, from one address; 0: 8
 	Mails   int           // mails taken at once, beside the bodies; 0: 16
 	Looks   int           // mailboxes opened at once; 0: 16
@@ -63,6 +63,7 @@ type Gate struct {
 	// The beginnings of bodies, then the bodies that are longer, then mails
 	// have places of their own.
 	beginnings, uploads, mails *places
+	downloads                  *places       // files of replies, which a slow reader keeps in memory
 	looks                      chan struct{} // one mailbox is opened in each
 	stores                     chan struct{} // one spooled body is stored in each
 	traffic                    *traffic
@@ -105,7 +106,8 @@ func New(c Config) *Gate {
 		l.SlowWait = 30 * time.Second
 	}
 	g := &Gate{c: c, beginnings: newPlaces(8*l.Uploads, 16*l.Each), uploads: newPlaces(l.Uploads, l.Each), mails: newPlaces(l.Mails, l.Mails),
-		looks: make(chan struct{}, l.Looks), stores: make(chan struct{}, l.Stores),
+		downloads: newPlaces(l.Uploads, l.Each),
+		looks:     make(chan struct{}, l.Looks), stores: make(chan struct{}, l.Stores),
 		traffic: newTraffic(l.Bytes, l.Window), heavy: make(chan struct{}, 1), line: newLine(l.SlowEvery, l.SlowWait)}
 	g.server = server.New(server.Config{
 		Name: "gate", BaseURL: c.URL, Proxies: c.Proxies, Log: c.Log,
@@ -150,7 +152,7 @@ func (g *Gate) routes() {
 	s.Page(public.PathReport, g.reportForm)
 	s.Form(public.PathReport, maxBody, handlers[public.PathReport], begun, reports)
 	s.Page(public.PathRequest, g.requestForm)
-	s.Form(public.PathRequest, maxBody, handlers[public.PathRequest], reports)
+	s.Form(public.PathRequest, maxBody, handlers[public.PathRequest], begun, reports)
 	s.Page(public.PathMailbox, g.mailboxForm)
 	s.Form(public.PathMailbox, maxBody, handlers[public.PathMailbox], begun, lookups)
 	s.API(PathReports, maxBody, handlers[PathReports], program, reports)

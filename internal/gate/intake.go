@@ -33,9 +33,16 @@ type intake struct {
 	place   *place
 }
 
+// errNoAddress: a route whose requests do not begin with begun. Everybody there
+// would be one and the same address.
+var errNoAddress = errors.New("the request did not begin as one with a body does")
+
 // begin takes a place among the uploads; close gives it back.
 func (g *Gate) begin(ctx context.Context, s *set, kind disclosure.ArrivalKind, channel disclosure.Channel) (*intake, error) {
 	address, _ := ctx.Value(addressKey{}).(string)
+	if address == "" {
+		return nil, errNoAddress
+	}
 	m, _ := ctx.Value(meterKey{}).(*meter)
 	place, err := g.uploads.take(ctx, address, m)
 	if err != nil {

@@ -155,6 +155,12 @@ func asked(t ui.MailboxTexts, it disclosure.MailboxItem) (list []string) {
 // sendFile answers with one file of a reply, for whoever holds the code. It is
 // never shown: always an attachment of no particular type.
 func (g *Gate) sendFile(w http.ResponseWriter, r *http.Request, s *set, box *vault.Mailbox, item string, n int) error {
+	address, _ := r.Context().Value(addressKey{}).(string)
+	place, err := g.downloads.take(r.Context(), address, nil)
+	if err != nil {
+		return err
+	}
+	defer place.release()
 	f, err := g.file(r.Context(), s, box, item, n)
 	if err != nil {
 		return err

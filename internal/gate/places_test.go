@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"postern/internal/disclosure"
 )
 
 // TestPlaces: one address cannot take everybody's places, and a place comes back.
@@ -137,5 +141,48 @@ func TestSlowBodyMakesRoom(t *testing.T) {
 				t.Errorf("%d places, %d bodies and %d addresses are left over", len(p.all), len(p.held), len(p.of))
 			}
 		})
+	}
+}
+
+// TestBodyThatWaitsForUs: a body that has come makes no room for others while
+// it waits for its turn to be taken apart.
+func TestBodyThatWaitsForUs(t *testing.T) {
+	g := New(Config{Spool: t.TempDir()})
+	g.heavy <- struct{}{} // somebody else's turn
+	s := &set{file: &disclosure.GateFile{Policy: &disclosure.Policy{Intake: disclosure.Intake{MaxBytes: 4 << 20}}}}
+	large := `{"description":"` + strings.Repeat("x", heavyJSON) + `"}`
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, wait := range map[string]func(*intake, io.Reader) error{
+		"report": func(in *intake, body io.Reader) error {
+			_, err := in.readJSON(gone, body)
+			return err
+		},
+		"mailbox": func(in *intake, body io.Reader) error {
+			r := httptest.NewRequestWithContext(gone, http.MethodPost, PathMessages, body)
+			r.Header.Set("Content-Type", "application/json")
+			_, _, err := g.readMailboxJSON(r, 4<<20, in)
+			return err
+		},
+	} {
+		m := &meter{ReadCloser: io.NopCloser(strings.NewReader(large)), began: time.Now()}
+		ctx := context.WithValue(context.WithValue(t.Context(), addressKey{}, "a"), meterKey{}, m)
+		in, err := g.begin(ctx, s, disclosure.ArrivalReport, disclosure.ByAPI)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !g.uploads.held[in.place] {
+			t.Errorf("%s: a body that comes does not make room", name)
+		}
+		if err := wait(in, m); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: waiting for a turn = %v, want that nobody waits any more", name, err)
+		}
+		if g.uploads.held[in.place] {
+			t.Errorf("%s: a body that is here would be cut off for another", name)
+		}
+		in.close()
+	}
+	if _, err := g.begin(t.Context(), s, disclosure.ArrivalReport, disclosure.ByAPI); !errors.Is(err, errNoAddress) {
+		t.Errorf("begin without an address = %v, want errNoAddress", err)
 	}
 }

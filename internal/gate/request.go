@@ -131,9 +131,6 @@ func (g *Gate) requestAgain(w http.ResponseWriter, r *http.Request, s *set, f *f
 // header that is sealed.
 func (f *form) judgeRequest(s *set, in *intake) (faults []disclosure.Fault) {
 	p, t := s.policy(), ui.Language(s.policy().Project.Language)
-	if t == nil {
-		t = &ui.English
-	}
 	ask := t.Request
 	fault := func(field, text string) { faults = append(faults, fieldFault(field, text)) }
 	get := func(field string) string { return strings.TrimSpace(f.get(field)) }
