@@ -467,3 +467,41 @@ func TestDeliverNeedsNoSecondConnection(t *testing.T) {
 	}
 	w.must(<-done)
 }
+
+// TestOneMailTellsBoth: two reporters with one address share a mail, and both
+// were told.
+func TestOneMailTellsBoth(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.ApplyPolicy(t.Context(), w.admin, []byte(strings.Replace(testPolicy, `"ClearMail"`, `"ToldDate": "with_first_notice", "ClearMail"`, 1)))
+	w.must(err)
+	release := w.scheduled()
+	id := w.notice(release, disclosure.ToReporters).ID
+	r, err := w.Release(t.Context(), w.rel, release)
+	w.must(err)
+	w.must(w.UpdateCase(t.Context(), w.tri, r.Cases[0].ID, func(c *disclosure.Case) error {
+		c.Reporters[0].Key, c.Reporters[0].Mailbox = []byte("certificate"), ""
+		for _, x := range []disclosure.Reporter{{ID: "same", Address: "Finn@example.org", Key: []byte("certificate")}, {ID: "other", Address: "other@example.org"}} {
+			x.Name, x.Channel = string(x.ID), disclosure.ByMail
+			if err := c.AddReporter(x, w.tri, w.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	w.approve(id)
+	w.must(w.StartSending(t.Context(), w.rel, id, nil))
+	w.send(id)
+	if n := w.tally(id)[disclosure.Delivered]; n != 1 {
+		t.Fatalf("%d mails, want 1 for both", n)
+	}
+	if n, err := w.TellMailboxes(t.Context(), disclosure.System("mailboxes")); err != nil || n != 1 {
+		t.Fatalf("TellMailboxes = %d, %v; want 1", n, err)
+	}
+	c, err := w.Case(t.Context(), w.tri, r.Cases[0].ID)
+	w.must(err)
+	for _, x := range c.Reporters {
+		if told := x.ToldDate.Equal(r.At); told != (x.ID != "other") {
+			t.Errorf("reporter %s at %s was told the date %s, want %t", x.ID, x.Address, x.ToldDate, !told)
+		}
+	}
+}

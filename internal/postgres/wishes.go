@@ -247,13 +247,21 @@ func (t *tx) tellMailboxes(ctx context.Context, release disclosure.ReleaseID, no
 	if err != nil {
 		return err
 	}
+	addresses := map[string]bool{} // two reporters with one address share one mail
+	for _, c := range cases {
+		for _, r := range c.Reporters {
+			if mailed[r.ID] && r.Address != "" {
+				addresses[strings.ToLower(r.Address)] = true
+			}
+		}
+	}
 	for _, c := range cases {
 		for i := range c.Reporters {
 			r := &c.Reporters[i]
 			if !r.Withdrawn.IsZero() {
 				continue
 			}
-			if r.Mailbox == "" && !mailed[r.ID] {
+			if r.Mailbox == "" && !mailed[r.ID] && !addresses[strings.ToLower(r.Address)] {
 				continue // nobody told them
 			}
 			r.ToldDate = timeOf(at)
