@@ -51,78 +51,149 @@ type News struct {
 // Format keeps the address out of fmt's output.
 func (n News) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[news of a mailbox]") }
 
+// ErrNoLetter, from NewsDue's send, says that no letter is to be written, and
+// that there is nothing to tell anybody about it.
+var ErrNoLetter = errors.New("no letter about this mailbox is to be written")
+
+// newsLease is how long a letter belongs to who is sending it; newsSending ends
+// the sending before that.
+const (
+	newsLease   = 10 * time.Minute
+	newsSending = 5 * time.Minute
+)
+
+// claimedNews is a letter that was taken to be sent.
+type claimedNews struct {
+	News
+	of      owner
+	lane    disclosure.ReporterID
+	news    time.Time
+	attempt int // this one; from 1
+}
+
 // NewsDue has send write one letter whose time has come, and says whether
-// there was one. Who has written since needs none. What send could not mail
-// comes again, later each time. disclosure.ErrHeld while the instance is held.
+// there was one. Who has written since needs none. send runs outside any
+// transaction, so that a mail server which hangs stops nothing else; should the
+// program end meanwhile, the letter is sent again with the same Message-ID.
+// What send could not mail comes again, later each time; an error that wraps
+// ErrSendFailed ends it, and the history says so. disclosure.ErrHeld while the
+// instance is held.
 func (db *DB) NewsDue(ctx context.Context, by disclosure.Caller, send func(context.Context, News) error) (found bool, err error) {
+	n, found, err := db.claimNews(ctx, by)
+	if err != nil {
+		if found && n != nil && !stopsAll(ctx, err) { // the next one must not wait for it
+			_, off := db.pool.Exec(ctx, `UPDATE mailbox_news SET next_at = $2 WHERE lane_id = $1 AND next_at IS NOT NULL`, n.lane, db.Now().Add(badRowWaits))
+			err = errors.Join(err, unavailable(off))
+		}
+		return found, fmt.Errorf("tell of a mailbox: %w", err)
+	}
+	if n == nil {
+		return found, nil
+	}
+	sending, cancel := context.WithTimeout(ctx, newsSending)
+	defer cancel()
+	sent := send(sending, n.News)
+	if ctx.Err() != nil && sent != nil {
+		return found, ctx.Err()
+	}
+	if err := db.transact(ctx, by, func(t *tx) error { return t.settleNews(ctx, n, sent) }); err != nil {
+		return found, fmt.Errorf("note what became of a letter about a mailbox: %w", err)
+	}
+	return found, nil
+}
+
+// claimNews takes one that is due, for newsLease. n is nil where there is
+// nothing to send; with an error it says no more than whose row is at fault.
+func (db *DB) claimNews(ctx context.Context, by disclosure.Caller) (n *claimedNews, found bool, err error) {
 	err = db.transact(ctx, by, func(t *tx) error {
-		found = false
+		n, found = nil, false
 		if err := t.mayLeave(ctx); err != nil {
 			return err
 		}
-		var lane disclosure.ReporterID
-		var of owner
-		var news time.Time
-		var attempt int
+		c := &claimedNews{}
+		var begun time.Time
 		var wrote bool
-		err := t.QueryRow(ctx, `SELECT n.lane_id, n.news, n.attempt, coalesce(n.application, ''), coalesce(r.case_id, ''),
+		err := t.QueryRow(ctx, `SELECT n.lane_id, n.news, n.attempt + 1, coalesce(n.begun, $1), coalesce(n.application, ''), coalesce(r.case_id, ''),
 				EXISTS (SELECT FROM message m WHERE m.lane_id = n.lane_id AND m.state = 'in' AND m.at > n.news)
 			FROM mailbox_news n LEFT JOIN reporter r ON r.id = n.lane_id WHERE n.next_at <= $1
-			ORDER BY n.next_at LIMIT 1 FOR UPDATE OF n SKIP LOCKED`, t.now).Scan(&lane, &news, &attempt, &of.Application, &of.Case, &wrote)
+			ORDER BY n.next_at, n.lane_id LIMIT 1 FOR UPDATE OF n SKIP LOCKED`, t.now).
+			Scan(&c.lane, &c.news, &c.attempt, &begun, &c.of.Application, &c.of.Case, &wrote)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("look for news of a mailbox: %w", err)
 		}
-		found = true
-		done := func(told any) error {
-			_, err := t.Exec(ctx, `UPDATE mailbox_news SET next_at = NULL, told = coalesce($2, told) WHERE lane_id = $1`, lane, told)
+		n, found = c, true
+		drop := func() error {
+			n = nil
+			_, err := t.Exec(ctx, `UPDATE mailbox_news SET next_at = NULL, begun = NULL WHERE lane_id = $1`, c.lane)
 			return err
 		}
-		if wrote || of.id() == "" {
-			return done(nil)
+		if wrote || c.of.id() == "" {
+			return drop()
 		}
-		to, err := t.correspondent(ctx, of)
+		to, err := t.correspondent(ctx, c.of)
 		if errors.Is(err, vault.ErrOpen) {
-			return done(nil)
+			return drop()
 		}
 		if err != nil {
 			return err
 		}
-		r := to.outside(lane)
+		r := to.outside(c.lane)
 		if r == nil || r.Mailbox == "" || r.Address == "" || !r.Withdrawn.IsZero() {
-			return done(nil)
+			return drop()
+		}
+		if c.attempt > newsAttempts { // the program ended in each of them
+			if err := drop(); err != nil {
+				return err
+			}
+			return t.notTold(ctx, c.of, "every attempt was interrupted")
 		}
 		kind := disclosure.LaneReporter
-		if of.Application != "" {
+		if c.of.Application != "" {
 			kind = disclosure.LaneApplicant
 		}
-		token, err := t.laneToken(ctx, of, disclosure.Lane{Kind: kind, ID: string(lane)})
+		token, err := t.laneToken(ctx, c.of, disclosure.Lane{Kind: kind, ID: string(c.lane)})
 		if err != nil {
 			return err
 		}
-		err = send(ctx, News{
-			Application: of.Application != "", To: r.Address, Name: r.Name, Key: r.Key, Language: r.Language, Token: token,
-			MessageID: fmt.Sprintf("%s.%d", lane, news.Unix()),
-		})
-		switch {
-		case err == nil:
-			return done(t.now)
-		case errors.Is(err, ErrSendFailed):
-			return done(nil)
+		c.News = News{
+			Application: c.of.Application != "", To: r.Address, Name: r.Name, Key: r.Key, Language: r.Language, Token: token,
+			MessageID: fmt.Sprintf("%s.%d", c.lane, begun.Unix()),
 		}
-		t.db.log.Warn("a letter about a mailbox could not be mailed", "reporter", string(lane), "attempt", attempt+1, "error", err)
-		var next *time.Time
-		if attempt+1 < newsAttempts {
-			at := t.now.Add(time.Minute << attempt)
-			next = &at
-		}
-		_, err = t.Exec(ctx, `UPDATE mailbox_news SET attempt = attempt + 1, next_at = $2 WHERE lane_id = $1`, lane, next)
+		_, err = t.Exec(ctx, `UPDATE mailbox_news SET attempt = $2, begun = $3, next_at = $4 WHERE lane_id = $1`, c.lane, c.attempt, begun, t.now.Add(newsLease))
 		return err
 	})
-	if err != nil {
-		return found, fmt.Errorf("tell of a mailbox: %w", err)
+	return n, found, err
+}
+
+// settleNews writes down what became of a letter. News that came while it was
+// sent waits for another one, a day later.
+func (t *tx) settleNews(ctx context.Context, n *claimedNews, sent error) error {
+	over := errors.Is(sent, ErrSendFailed) || errors.Is(sent, ErrNoLetter)
+	if sent == nil || over || n.attempt >= newsAttempts {
+		var told *time.Time
+		if sent == nil {
+			told = &t.now
+		}
+		_, err := t.Exec(ctx, `UPDATE mailbox_news SET begun = NULL, attempt = 0, told = coalesce($3, told),
+			next_at = CASE WHEN news > $2 THEN $4::timestamptz + $5::interval END WHERE lane_id = $1`, n.lane, n.news, told, t.now, newsEvery)
+		if err != nil || sent == nil || errors.Is(sent, ErrNoLetter) {
+			return err
+		}
+		return t.notTold(ctx, n.of, sent.Error())
 	}
-	return found, nil
+	t.db.log.Warn("a letter about a mailbox could not be mailed", "reporter", string(n.lane), "attempt", n.attempt, "error", sent)
+	_, err := t.Exec(ctx, `UPDATE mailbox_news SET next_at = $2 WHERE lane_id = $1 AND next_at IS NOT NULL`, n.lane, t.now.Add(time.Minute<<(n.attempt-1)))
+	return err
+}
+
+// notTold has the history say that no letter went.
+func (t *tx) notTold(ctx context.Context, of owner, why string) error {
+	to, err := t.correspondent(ctx, of)
+	if err != nil {
+		return err
+	}
+	return t.recordAbout(ctx, to.owner, disclosure.EventSent, "No letter says that the mailbox holds something new: "+oneLine(why, 500))
 }

@@ -39,8 +39,11 @@ func (w *Work) mailNews(ctx context.Context, n postgres.News) error {
 	}
 	now := w.c.DB.Now()
 	to, why := usable(n.Key, now)
+	if why != nil && len(n.Key) > 0 { // one who gave a key is never written to in clear
+		return fmt.Errorf("%w: %w", postgres.ErrSendFailed, why)
+	}
 	if why != nil && policy.InClear(disclosure.LetterNews, false) != disclosure.ClearMay {
-		return fmt.Errorf("%w: the policy lets no letter about a mailbox travel unencrypted", postgres.ErrSendFailed)
+		return fmt.Errorf("%w: the policy lets none travel unencrypted", postgres.ErrNoLetter)
 	}
 	letter, err := w.c.Letters.MailboxNews(n.Language, letters.Answer{Project: policy.Project, Contact: policy.Contact.Address, URL: w.c.GateURL})
 	if err != nil {
@@ -58,7 +61,7 @@ func (w *Work) mailNews(ctx context.Context, n postgres.News) error {
 		outer.Subject = letter.Subject
 		write = func(out io.Writer) error { return mail.WriteText(out, outer, letter.Text) }
 	}
-	switch out := w.c.Sender.Send(ctx, envelope, write, nil); out.State {
+	switch out := w.c.Sender.Send(ctx, envelope, write, w.notHeld); out.State {
 	case smtp.Sent:
 		return nil
 	case smtp.Rejected:
@@ -66,4 +69,13 @@ func (w *Work) mailNews(ctx context.Context, n postgres.News) error {
 	default:
 		return fmt.Errorf("the mail server did not take it: %s", out.Text)
 	}
+}
+
+// notHeld stops what is on its way when the instance is held meanwhile.
+func (w *Work) notHeld(ctx context.Context) error {
+	h, err := w.c.DB.Held(ctx)
+	if err == nil && !h.Since.IsZero() {
+		err = disclosure.ErrHeld
+	}
+	return err
 }

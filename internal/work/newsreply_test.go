@@ -1,12 +1,18 @@
 package work_test
 
 import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
 	"postern/internal/disclosure"
 	"postern/internal/postgres"
+	"postern/internal/smtp"
 	"postern/internal/vault"
+	"postern/internal/work"
 )
 
 // TestNewsOfAnApplication: who answers the letter about the mailbox of an
@@ -74,5 +80,79 @@ func TestNewsOfAnApplication(t *testing.T) {
 	_, thread := h.read(disclosure.CaseID(was.ID))
 	if len(thread) != 5 || thread[4].Lane.Kind != disclosure.LaneReporter || cases() != 1 {
 		t.Errorf("an answer on the way while it became a case: %d messages of the case and %d cases, want 5 and 1", len(thread), cases())
+	}
+}
+
+// TestNewsIsLeased: a mail server that hangs locks no row of the letter's, and
+// every attempt has the same Message-ID, whatever came meanwhile.
+func TestNewsIsLeased(t *testing.T) {
+	h := newHouse(t)
+	h.Conf.Sender = refuses{h.Conf.Sender, "fay@finder.example"}
+	h.Work = work.New(h.Conf)
+	id, _ := h.posted("fay@finder.example", nil)
+	h.answer(id, "one", false) // the first attempt
+	begun := func() (at time.Time) {
+		t.Helper()
+		h.must(h.DB.Pool().QueryRow(t.Context(), `SELECT begun FROM mailbox_news`).Scan(&at))
+		return at
+	}
+	first := begun()
+	h.answer(id, "two", false)
+	h.Advance(t, time.Hour)
+	var got postgres.News
+	tried := 0
+	send := func(ctx context.Context, n postgres.News) error {
+		got, tried = n, tried+1
+		_, err := h.DB.Pool().Exec(ctx, `SELECT FROM mailbox_news FOR UPDATE NOWAIT`)
+		h.must(err)
+		if found, err := h.DB.NewsDue(ctx, disclosure.System("other"), func(context.Context, postgres.News) error { return nil }); found || err != nil {
+			t.Errorf("NewsDue while the letter is on its way: %t, %v; want nothing due", found, err)
+		}
+		return nil
+	}
+	found, err := h.DB.NewsDue(t.Context(), disclosure.System("test"), send)
+	if want := fmt.Sprintf(".%d", first.Unix()); !found || err != nil || tried != 1 || !strings.HasSuffix(got.MessageID, want) {
+		t.Errorf("NewsDue = %t, %v, tried %d times with Message-ID %q, want once with the first attempt's %q", found, err, tried, got.MessageID, want)
+	}
+	if found, err := h.DB.NewsDue(t.Context(), disclosure.System("test"), send); found || err != nil {
+		t.Errorf("NewsDue after it was sent: %t, %v; want nothing due", found, err)
+	}
+}
+
+// refuses takes nothing to one address, for now.
+type refuses struct {
+	smtp.Sender
+	to string
+}
+
+func (r refuses) Send(ctx context.Context, e smtp.Envelope, body func(io.Writer) error, confirm func(context.Context) error) smtp.Outcome {
+	if e.To == r.to {
+		return smtp.Outcome{State: smtp.Deferred, Text: "451 later"}
+	}
+	return r.Sender.Send(ctx, e, body, confirm)
+}
+
+// TestNewsNeverInClearToWhoGaveAKey: not where the key cannot be used either;
+// the history says that nobody was told.
+func TestNewsNeverInClearToWhoGaveAKey(t *testing.T) {
+	h := newHouse(t)
+	id, _ := h.posted("fay@finder.example", nil)
+	h.must(h.DB.UpdateCase(t.Context(), h.Ada, id, func(c *disclosure.Case) error {
+		return c.SetReporterKey(c.Reporters[0].ID, []byte("no key"), "AAAA", h.Ada, h.DB.Now())
+	}))
+	h.answer(id, "canary", false)
+	if n := len(h.to("fay@finder.example")); n != 0 {
+		t.Errorf("%d letters to who gave a key that cannot be used, want none", n)
+	}
+	list, err := h.DB.Timeline(t.Context(), h.Ada, id)
+	h.must(err)
+	said := 0
+	for _, e := range list {
+		if strings.HasPrefix(e.Text, "No letter says that the mailbox holds something new") {
+			said++
+		}
+	}
+	if said != 1 {
+		t.Errorf("the history says %d times that nobody was told, want once: %+v", said, list)
 	}
 }
