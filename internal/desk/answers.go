@@ -90,6 +90,7 @@ func (d *Desk) ways(v *visit, c *disclosure.Case, view *pages.CaseView) error {
 		}
 		setWay(l, r, p.Reporter, view.Words().Case)
 	}
+	d.offered(v, c, view)
 	return nil
 }
 

@@ -226,6 +226,15 @@ type CaseTexts struct {
 	GiveKeyField         string
 	GiveKeyHint          string
 	GiveKeyButton        string
+	OfferedKey           string
+	OfferedNames         string
+	OfferedUse           string
+	OfferedUseless       string
+	OfferedOther         string
+	OfferedNow           string
+	OfferedNew           string
+	OfferedRenewed       string
+	OfferedButton        string
 	Related              string
 	Likely               string
 	LikelyWhy            string
@@ -330,6 +339,15 @@ var englishCase = CaseTexts{
 	GiveKeyField:   "Armored public key",
 	GiveKeyHint:    "Compare the fingerprint with them by another way first. From then on they are never written to in clear.",
 	GiveKeyButton:  "Use this key",
+	OfferedKey:     "A public key came with this message:",
+	OfferedNames:   "It calls itself",
+	OfferedUse:     "Use this key for replies",
+	OfferedUseless: "Nothing can be encrypted to it: %s",
+	OfferedOther:   "We have another key of this reporter. Compare by another way first: whoever sent this message may be somebody else.",
+	OfferedNow:     "The key in use:",
+	OfferedNew:     "The key that came:",
+	OfferedRenewed: "It is the key in use, in another form: renewed, perhaps.",
+	OfferedButton:  "Encrypt replies to this key",
 	Related:        "Related",
 	Likely:         "Likely the same",
 	LikelyWhy:      "In common: %s",
