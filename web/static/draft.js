@@ -63,6 +63,11 @@ if (form && frame && store) {
 		clearTimeout(timer);
 		if (form.dataset.kept) timer = setTimeout(() => { if (form.dataset.kept) keep(); }, 500);
 	});
+	// A private key was in it: nothing of that stays here.
+	document.addEventListener('postern:secret', () => {
+		forget();
+		show(false, forgotten);
+	});
 	document.addEventListener('postern:sent', () => {
 		delete form.dataset.kept;
 		forget();

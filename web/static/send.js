@@ -97,7 +97,10 @@ function complain(found) {
 function retell(answer) {
 	const boxes = [...answer.querySelectorAll('main > .faults')];
 	if (boxes.length === 0) return false;
-	if (answer.getElementById('secret-key')) form.reset();
+	if (answer.getElementById('secret-key')) {
+		form.reset();
+		document.dispatchEvent(new Event('postern:secret'));
+	}
 	const found = [...answer.querySelectorAll('#faults li')].map((li) => ({
 		field: li.querySelector('a')?.getAttribute('href').slice(1) || '', text: li.textContent.trim() }));
 	if (found.length > 0) {

@@ -478,6 +478,19 @@ func TestDraft(t *testing.T) {
 
 	b.Click("#draft-keep")
 	holds("when asked again", 1)
+	b.Type("#description", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQ==\n-----END PGP PRIVATE KEY BLOCK-----")
+	b.Wait("longer than a draft waits", `new Promise(done => setTimeout(() => done(true), 700))`)
+	holds("with a private key in it", 1)
+	if status := b.Submit(form); status != http.StatusUnprocessableEntity {
+		t.Fatalf("sending a private key answers %d", status)
+	}
+	holds("when a private key was refused", 0)
+	if value() != "" {
+		t.Errorf("after a private key was refused the form holds %q", value())
+	}
+	b.Type("#description", "A canary in a draft.")
+	b.Click("#draft-keep")
+	holds("when asked once more", 1)
 	b.Type("#versions", "4.2")
 	if status := b.Submit(form); status != http.StatusCreated {
 		t.Fatalf("sending answers %d", status)
