@@ -26,7 +26,7 @@ func (ll *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		lc := &limitedConn{Conn: c, listener: ll, accepted: time.Now(), moved: time.Now()}
+		lc := &limitedConn{Conn: c, listener: ll, accepted: time.Now(), moved: ll.l.conf.now()}
 		lc.network, lc.trusted = ll.origin(c)
 		until := lc.accepted.Add(ll.l.conf.CommandTimeout)
 		c.SetReadDeadline(until)
@@ -67,7 +67,7 @@ func (ll *limitedListener) origin(c net.Conn) (netip.Addr, bool) {
 // makes it: one from an address that has more connections than the newcomer's
 // would have, else the one that has stood still longest.
 func (ll *limitedListener) enter(c *limitedConn) bool {
-	now := time.Now()
+	now := ll.l.conf.now()
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
 	if ll.draining {
@@ -185,7 +185,7 @@ func (c *limitedConn) Read(p []byte) (int, error) {
 	if n > 0 && c.inData.Load() {
 		c.mu.Lock()
 		if c.came += n; c.came >= piece {
-			c.moved, c.came = time.Now(), 0
+			c.moved, c.came = c.listener.l.conf.now(), 0
 		}
 		c.mu.Unlock()
 	}
@@ -196,7 +196,7 @@ func (c *limitedConn) Read(p []byte) (int, error) {
 func (c *limitedConn) step() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.moved, c.came = time.Now(), 0
+	c.moved, c.came = c.listener.l.conf.now(), 0
 }
 
 func (c *limitedConn) still(now time.Time) time.Duration {

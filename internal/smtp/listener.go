@@ -63,6 +63,8 @@ type ListenerConfig struct {
 	CommandTimeout, DataTimeout, SessionTimeout time.Duration
 	// Receive takes each mail over. Called by many goroutines.
 	Receive Receiver
+
+	now func() time.Time // by which clients stand still; nil: time.Now
 }
 
 // Listener takes mail for our domains. It resolves nothing, answers nobody by mail, and says 250 only after Receive returned nil.
@@ -133,6 +135,9 @@ func (l *Listener) defaults() {
 	}
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = 40 << 20
+	}
+	if c.now == nil {
+		c.now = time.Now
 	}
 	for _, d := range []struct {
 		value    *time.Duration
