@@ -126,7 +126,7 @@ func (d *Desk) application(v *visit) error {
 }
 
 func (d *Desk) applicationView(v *visit, a postgres.ApplicationThread) pages.ApplicationView {
-	view := pages.ApplicationView{Desk: d.frame(v, ui.NavApplications), Application: a.Application, Clocks: a.Clocks(),
+	view := pages.ApplicationView{Desk: d.frame(v, ui.NavApplications), Application: a.Application, Clocks: a.Clocks(), Once: disclosure.NewID(),
 		Lane: pages.LaneView{Lane: a.Lane(), Reader: a.Applicant.Label(), Count: len(a.Messages)}}
 	for _, m := range a.Messages {
 		view.Lane.Messages = append(view.Lane.Messages, applicationMessage(a.Application, m))
@@ -233,8 +233,11 @@ func (d *Desk) answerApplicant(v *visit) error {
 	text := strings.ReplaceAll(v.PostFormValue(pages.FieldText), "\r\n", "\n")
 	name := v.PostFormValue(pages.FieldLetter)
 	letter, wrong := d.applicantLetter(v, a.Application, name)
+	lane := a.Lane()
+	in := written{text: text, lane: string(lane.Kind), laneID: lane.ID, letter: letter.Name, clear: v.PostFormValue(pages.FieldClear) == "yes",
+		once: v.PostFormValue(pages.FieldOnce)}
 	err = d.c.DB.AnswerApplication(v.Context(), v.by, a.Number, postgres.ReplyDraft{
-		ID: disclosure.MessageID(disclosure.NewID()), Text: text, Letter: letter.Name, Clear: v.PostFormValue(pages.FieldClear) == "yes",
+		ID: in.id(v, disclosure.CaseID(a.ID)), Text: text, Letter: letter.Name, Clear: in.clear,
 		Safe: wrong == nil && strings.TrimSpace(letter.Text) == strings.TrimSpace(text),
 	})
 	if err != nil {

@@ -462,8 +462,11 @@ func (db *DB) AnswerApplication(ctx context.Context, by disclosure.Caller, numbe
 			ID: d.ID, Lane: a.Lane(), State: disclosure.MessageWaiting, At: t.now, LeavesAt: t.now.Add(disclosure.TakeBack),
 			Author: by.Name, Member: by.Member, Text: text, Letter: d.Letter, Protection: p,
 		}})
-		if err != nil || !added {
+		if err != nil {
 			return err
+		}
+		if !added {
+			return t.notBack(ctx, d.ID)
 		}
 		if clear && a.Applicant.Mailbox == "" && len(a.Applicant.Key) == 0 {
 			t.note("application.reply-in-clear", string(a.ID), nil)

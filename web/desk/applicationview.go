@@ -74,4 +74,5 @@ type ApplicationView struct {
 	Events      []disclosure.Event // newest first
 	Answered    bool               // an answer was sent, or waits to leave
 	Reason      string             // typed, and not taken
+	Once        string             // for FieldOnce
 }
