@@ -231,3 +231,29 @@ func TestWhatIsShownBecomesPublic(t *testing.T) {
 		t.Errorf("the next edition of the site kept %d patches as rendered by itself, want 2", kept)
 	}
 }
+
+// TestALongTextLocksNothing: where a notice would become too long, its release
+// says so, every page goes on, and the notice can be canceled.
+func TestALongTextLocksNothing(t *testing.T) {
+	h := newHouse(t)
+	r := h.release("Long release")
+	path := "/releases/" + string(r.ID)
+	h.must(h.DB.UpdateCase(t.Context(), h.Ada, r.Cases[0].ID, func(c *disclosure.Case) error {
+		x := c.Public
+		x.Description = strings.Repeat("On and on. ", 9_000)
+		x.Impact, x.Workaround = x.Description, x.Description
+		return c.SetPublic(x, h.Ada, h.DB.Now())
+	}))
+	b := h.as(h.Rel)
+	b.done(path+"/title", form("version", hidden(t, b.page(path), "version"), "title", "Longer release"))
+	for _, a := range []disclosure.Audience{disclosure.ToDistributors, disclosure.ToAnnounce} {
+		at := path + "/notices/" + string(noticeTo(t, r, a).ID)
+		for _, page := range []string{path, path + "/publish", at} {
+			if !strings.Contains(b.page(page), "The text could not be written: This text is too long") {
+				t.Errorf("%s does not say why the notice to %s could not be written", page, a)
+			}
+		}
+		b.refusedWith(at+"/redraft", form("version", hidden(t, b.page(at), "version")), []string{"too long"}, nil)
+		b.done(at+"/cancel", form("version", hidden(t, b.page(at), "version")))
+	}
+}
