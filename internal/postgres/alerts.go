@@ -81,13 +81,15 @@ const alertAttempts = 10
 
 // DueAlerts takes alerts to send. They come again after a while, longer each
 // time, unless AlertSent is called. It needs no unlocked vault, and is not
-// kept back while the instance is held. Whoever was disabled meanwhile gets none.
+// kept back while the instance is held. Whoever was disabled meanwhile gets none,
+// and none of applications who is no admin any more.
 func (db *DB) DueAlerts(ctx context.Context, limit int) ([]DueAlert, error) {
 	now := db.Now()
 	rows, err := db.pool.Query(ctx, `UPDATE alert a SET attempt = a.attempt + 1,
 			next_at = CASE WHEN a.attempt + 1 >= $3 THEN NULL ELSE $1::timestamptz + interval '1 minute' * power(2, a.attempt) END
 		FROM member m WHERE m.id = a.member AND a.id IN (
 			SELECT d.id FROM alert d JOIN member x ON x.id = d.member WHERE d.next_at <= $1 AND x.disabled IS NULL
+				AND (d.ref NOT LIKE '/applications%' OR 'admin' = ANY(x.roles))
 			ORDER BY d.next_at, d.id LIMIT $2 FOR UPDATE OF d SKIP LOCKED)
 		RETURNING a.id, a.kind, a.ref, a.number, a.made, a.attempt, a.message_id, m.address, m.name, m.certificate`, now, limit, alertAttempts)
 	if err != nil {

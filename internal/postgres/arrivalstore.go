@@ -17,6 +17,8 @@ import (
 // at the mail of ours that came back, and wraps its key anew.
 func (t *tx) storeArrival(ctx context.Context, a *Arrival, o Opened) error {
 	switch {
+	case a.emptyInvitation() && o.Attention == "":
+		return t.setAside(ctx, a, "invitation-unknown")
 	case o.Bounce != nil:
 		return t.storeBounce(ctx, a, *o.Bounce)
 	case a.From == nil && a.claim.Release != "":
@@ -287,33 +289,44 @@ func (t *tx) seen(ctx context.Context, macs [][]byte) (where string, found bool,
 }
 
 // sameMail takes a mail that came a second time, byte for byte and by its own
-// Message-ID, to the case that the first began: whoever sent it did not hear
+// Message-ID, to the case or application that the first began: whoever sent it did not hear
 // that it was taken, and tried again. It is kept, and makes no other case.
 func (t *tx) sameMail(ctx context.Context, a *Arrival, id string) (bool, error) {
 	mac, err := t.db.digestMAC(a.Header.SHA256)
 	if err != nil || mac == nil || id == "" || a.Kind != disclosure.ArrivalMail || a.From != nil {
 		return false, err
 	}
-	var first disclosure.CaseID
-	err = t.QueryRow(ctx, `SELECT a.case_id FROM arrival_seen s JOIN arrival a ON a.id = s.arrival
-		WHERE s.mac = $1 AND a.kind = $2 AND a.case_id IS NOT NULL ORDER BY a.received, a.id LIMIT 1`, mac, a.Kind).Scan(&first)
+	var first owner
+	err = t.QueryRow(ctx, `SELECT coalesce(a.case_id, ''), coalesce(a.application, '') FROM arrival_seen s JOIN arrival a ON a.id = s.arrival
+		WHERE s.mac = $1 AND a.kind = $2 AND coalesce(a.case_id, a.application) IS NOT NULL ORDER BY a.received, a.id LIMIT 1`, mac, a.Kind).
+		Scan(&first.Case, &first.Application)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("look for the same mail: %w", err)
 	}
-	c, err := t.lockCase(ctx, first)
-	if err != nil {
-		return false, err
+	if first.Application != "" {
+		x, err := t.loadApplication(ctx, first.Application, true)
+		if err != nil {
+			return false, err
+		}
+		if x.State == disclosure.ApplicationReport { // made one meanwhile
+			first = owner{Case: disclosure.CaseID(x.ID)}
+		}
+	}
+	if first.Case != "" {
+		if _, err := t.lockCase(ctx, first.Case); err != nil {
+			return false, err
+		}
 	}
 	if _, err := t.Exec(ctx, `DELETE FROM file WHERE arrival = $1`, a.ID); err != nil {
 		return false, fmt.Errorf("drop the files of a mail that came again: %w", err)
 	}
-	if err := t.recordEvent(ctx, c, disclosure.EventArrived, "The same mail came again, byte for byte"); err != nil {
+	if err := t.recordAbout(ctx, first, disclosure.EventArrived, "The same mail came again, byte for byte"); err != nil {
 		return false, err
 	}
-	return true, t.closeArrival(ctx, a, owner{Case: c.ID})
+	return true, t.closeArrival(ctx, a, first)
 }
 
 // setAside keeps an arrival that makes no case, as it came and no more.

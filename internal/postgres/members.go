@@ -239,6 +239,12 @@ func (db *DB) SetRoles(ctx context.Context, by disclosure.Caller, id disclosure.
 				return fmt.Errorf("cancel the alerts: %w", err)
 			}
 		}
+		if roles&disclosure.Admin == 0 {
+			_, err := t.Exec(ctx, `UPDATE alert SET next_at = NULL WHERE member = $1 AND next_at IS NOT NULL AND ref LIKE '/applications%'`, id)
+			if err != nil {
+				return fmt.Errorf("cancel the alerts: %w", err)
+			}
+		}
 		t.note("member.roles", string(id), map[string]any{"roles": roles.Names()})
 		return t.anAdminIsLeft(ctx)
 	})

@@ -238,6 +238,12 @@ func TestApplicationIsNoCase(t *testing.T) {
 	if len(page.Rows) != 0 || len(open) != 1 {
 		t.Fatalf("%d cases and %d applications, want one application", len(page.Rows), len(open))
 	}
+	again := mailed(plainMail("Re: =?utf-8?q?SECURITY_Notification_request?=", "We package Lantern.\n"))
+	h.Arrive(t, again)
+	h.once()
+	if open, _, err = h.DB.Applications(t.Context(), h.Ada, 10); err != nil || len(open) != 1 {
+		t.Errorf("the same mail a second time: %d applications, %v; want one still", len(open), err)
+	}
 	if open[0].Title != "We package Lantern." {
 		t.Errorf("it is called %q, want its first line: the subject is everybody's", open[0].Title)
 	}
