@@ -176,6 +176,15 @@ func (t *tx) takeInvitation(ctx context.Context, a *Arrival) error {
 	return a.found.GiveMailbox(reporter, box, t.by, t.now)
 }
 
+// emptyInvitation reports whether nothing came but an invitation that leads
+// nowhere: used, too old, or never ours. Anybody can send such, so it makes no
+// case and alarms nobody; the log and the arrival itself are kept.
+func (a *Arrival) emptyInvitation() bool {
+	h := a.Header
+	return a.From == nil && a.Kind == disclosure.ArrivalMessage && len(h.Answers) == 1 && h.Answers[0].Ask == disclosure.AnswerInvite &&
+		h.Size == 0 && len(a.files) == 0 && h.Title == "" && len(h.Key) == 0
+}
+
 // TellMailboxes puts notices that were sent to reporters into the mailboxes of
 // those who have one, with the planned date, and notes them in each lane. It
 // says how many notices it took. Every one is taken once; one that cannot be

@@ -120,9 +120,27 @@ func TestD7MailboxInvitation(t *testing.T) {
 			t.Error("what lies in the mailbox was mailed as well")
 		}
 	}
-	again, _ := follow()
-	if got := h.CaseOf(t, again); got == id {
-		t.Error("the invitation worked twice")
+	cases := func() (n int) {
+		t.Helper()
+		h.must(h.DB.Pool().QueryRow(t.Context(), "SELECT count(*) FROM cases").Scan(&n))
+		return n
+	}
+	before := cases()
+	empty, _ := follow() // a second time, and nothing else
+	if got := cases(); got != before {
+		t.Errorf("a used invitation alone made %d cases, want none", got-before)
+	}
+	var kept, noted bool
+	h.must(h.DB.Pool().QueryRow(t.Context(), `SELECT opened IS NOT NULL AND case_id IS NULL,
+		EXISTS (SELECT FROM log WHERE type = 'arrival.invitation-unknown' AND object = $1) FROM arrival WHERE id = $1`, empty).Scan(&kept, &noted))
+	if !kept || !noted {
+		t.Errorf("the arrival of an unknown invitation: kept %t, noted %t; want both", kept, noted)
+	}
+	words := h.Arrive(t, postgrestest.Sent{Kind: disclosure.ArrivalMessage, Channel: disclosure.ByMailbox, // with a text, it is a report
+		Header: disclosure.ArrivalHeader{Answers: []disclosure.Answer{{Ask: disclosure.AnswerInvite, Text: "bogus"}}}})
+	h.once()
+	if _, thread := h.read(h.CaseOf(t, words)); !strings.Contains(thread[0].Text, "an invitation that is unknown or used") {
+		t.Errorf("an unknown invitation with words reads %q", thread[0].Text)
 	}
 	c, _ = h.read(id)
 	if got := c.Reporters[0].Mailbox; got != disclosure.MailboxID(box.ID()) {

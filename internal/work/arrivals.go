@@ -152,7 +152,11 @@ func (r *reader) open(ctx context.Context) (postgres.Opened, error) {
 func (r *reader) opened() postgres.Opened {
 	h := r.a.Header
 	for _, answer := range h.Answers {
-		if wish := wishWords(h, answer); r.a.Kind == disclosure.ArrivalMessage && wish != "" {
+		wish := wishWords(h, answer)
+		if answer.Ask == disclosure.AnswerInvite && r.a.From == nil {
+			wish = "It came with an invitation that is unknown or used."
+		}
+		if r.a.Kind == disclosure.ArrivalMessage && wish != "" {
 			r.paragraph(wish)
 			if answer.Ask == disclosure.AnswerWithdraw {
 				r.section("Reason", answer.Text)

@@ -197,7 +197,7 @@ var englishMailbox = MailboxTexts{
 	InviteText:      "The security team invited you to go on in a mailbox: what is written there is encrypted, and you need no account. It opens with a code of eight words that is made now and shown to you alone, once.",
 	InviteButton:    "Make my mailbox",
 	InviteMade:      "This is the code of your mailbox",
-	InviteMadeText:  "It is shown once. Keep it: nobody else has it, and it cannot be made again. The team's next answers lie in the mailbox. The link that led you here works no more.",
+	InviteMadeText:  "It is shown once. Keep it: nobody else has it, and it cannot be made again. If the link that led you here is good, the team's next answers lie in this mailbox, and the link works no more.",
 }
 
 var englishUpcoming = UpcomingTexts{
