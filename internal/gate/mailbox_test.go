@@ -258,7 +258,8 @@ func TestD7Invitation(t *testing.T) {
 	}
 	key := regexp.MustCompile(`name="key" value="([^"]+)"`).FindStringSubmatch(page.body)
 	made := w.form("/mailbox", "do", "invite", "invite", "abcdefgh", "key", key[1])
-	if made.status != 201 || w.arrivals() != 1 || !strings.Contains(made.body, "This is the code of your mailbox") {
+	if made.status != 201 || w.arrivals() != 1 || !strings.Contains(made.body, "This is the code of your mailbox") ||
+		!strings.Contains(made.body, "If the link that led you here is good") {
 		t.Fatalf("pressing its button: %d, %d arrivals", made.status, w.arrivals())
 	}
 	again := w.form("/mailbox", "do", "invite", "invite", "abcdefgh", "key", key[1])
