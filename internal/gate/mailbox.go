@@ -270,7 +270,7 @@ func (s *set) mailboxProblem(err error) (int, disclosure.Fault) {
 
 // act does what the form asks and notes the outcome in the view.
 func (g *Gate) act(ctx context.Context, s *set, box *vault.Mailbox, q *mailboxRequest, failed error, v *public.MailboxView) int {
-	back := func(name string) string { return echo(q.get(name), echoed) }
+	back := func(name string) string { return s.echo(q.get(name), echoed) }
 	v.Form = public.MailboxForm{Text: back(public.FieldText), CreditWish: q.values[public.FieldCreditWish],
 		CreditText: back(public.FieldCreditText), OwnKey: back(public.FieldOwnKey), Reason: back(public.FieldReason)}
 	for _, text := range q.values {

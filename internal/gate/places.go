@@ -339,9 +339,9 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 const echoed = 64 << 10
 
 // echo is a field as a page gives it back: what is too long says that it was cut.
-func echo(text string, limit int) string {
+func (s *set) echo(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:limit], "") + "\n\n[Cut here: the page does not give back more than this. Attach long text as a file.]"
+	return strings.ToValidUTF8(text[:limit], "") + "\n\n" + s.says().CutShort
 }

@@ -89,10 +89,11 @@ func TestMeter(t *testing.T) {
 }
 
 func TestEcho(t *testing.T) {
-	if got := echo("short", 10); got != "short" {
+	s := &set{file: &disclosure.GateFile{Policy: &disclosure.Policy{}}}
+	if got := s.echo("short", 10); got != "short" {
 		t.Errorf("echo = %q", got)
 	}
-	got := echo(strings.Repeat("é", 10), 5)
+	got := s.echo(strings.Repeat("é", 10), 5)
 	if !strings.HasPrefix(got, "éé\n") || !strings.Contains(got, "Cut here") {
 		t.Errorf("echo of too much = %q", got)
 	}

@@ -108,7 +108,7 @@ func (g *Gate) report(w http.ResponseWriter, r *http.Request) error {
 	j, faults := f.judge(s)
 	if len(faults) > 0 {
 		v := g.reportView(s)
-		v.Form, v.Faults, v.Idempotency = f.form(), faults, f.key()
+		v.Form, v.Faults, v.Idempotency = f.form(s), faults, f.key()
 		in.close()
 		return server.Render(w, r, http.StatusUnprocessableEntity, public.Report(v))
 	}
@@ -154,7 +154,7 @@ type formAnswer struct {
 // commit after all, sending again finds the very same arrival.
 func (g *Gate) formProblem(s *set, f *form, err error) (formAnswer, bool) {
 	v := g.reportView(s)
-	v.Form, v.Idempotency = f.form(), f.key()
+	v.Form, v.Idempotency = f.form(s), f.key()
 	var size *http.MaxBytesError
 	var again twiceError
 	switch {
@@ -422,10 +422,10 @@ func (f *form) key() string {
 }
 
 // form is what was typed, to be shown again: the description whole.
-func (f *form) form() public.ReportForm {
-	short := func(name string) string { return echo(f.get(name), echoed) }
+func (f *form) form(s *set) public.ReportForm {
+	short := func(name string) string { return s.echo(f.get(name), echoed) }
 	v := public.ReportForm{
-		Description: echo(f.get(public.FieldDescription), maxField), Versions: short(public.FieldVersions), Reproduce: short(public.FieldReproduce),
+		Description: s.echo(f.get(public.FieldDescription), maxField), Versions: short(public.FieldVersions), Reproduce: short(public.FieldReproduce),
 		Impact: short(public.FieldImpact), Address: short(public.FieldAddress), Name: short(public.FieldName),
 		OwnKey: short(public.FieldOwnKey), Asks: map[string]string{},
 	}

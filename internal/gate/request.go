@@ -117,7 +117,7 @@ func (g *Gate) requestProblem(w http.ResponseWriter, r *http.Request, s *set, f 
 // requestAgain shows the form with what was typed and every fault at once.
 func (g *Gate) requestAgain(w http.ResponseWriter, r *http.Request, s *set, f *form, status int, note string, faults []disclosure.Fault) error {
 	v := g.requestView(s)
-	get := func(name string) string { return echo(f.get(name), echoed) }
+	get := func(name string) string { return s.echo(f.get(name), echoed) }
 	v.Form = public.RequestForm{
 		Name: get(public.FieldName), Organization: get(public.FieldOrganization), Role: get(public.FieldRole), Group: get(public.FieldGroup),
 		Criterion: get(public.FieldCriterion), Why: get(public.FieldWhy), Address: get(public.FieldAddress), ListAddress: get(public.FieldListAddress),

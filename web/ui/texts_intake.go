@@ -10,6 +10,7 @@ type IntakeTexts struct {
 	OwnUnread  string
 	Secret     string
 	SecretHow  string
+	CutShort   string // below a field that the page gives back in part
 	PublicKey  string
 	Broken     string
 	BrokenHow  string
@@ -80,6 +81,7 @@ var englishIntake = IntakeTexts{
 	OwnSecret:  "This holds a private key. Keep it to yourself, and paste the public one.",
 	OwnUnread:  "This is not a public key we can read: %s. Leave the field empty, or export the key again.",
 	Secret:     "This holds a private key.",
+	CutShort:   "[Cut here: the page does not give back more than this. Attach long text as a file.]",
 	SecretHow:  "Nobody but you should have it: take it for lost, revoke it, and make a new one. What you sent was sealed and is shown to nobody; send your report again without the key.",
 	PublicKey:  "This is a public key, not a report. Describe what you found here, and put your key into the field for it under “More, if you have it”.",
 	Broken:     "This begins like an encrypted message, but it is cut off or damaged.",
