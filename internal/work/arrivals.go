@@ -441,9 +441,7 @@ func (r *reader) message(m *mail.Message) {
 			r.problem("A private key came along. It is not shown; tell the sender that it has to be revoked.")
 		}
 	}
-	for _, digest := range m.Ciphertexts {
-		r.ciphers = append(r.ciphers, digest)
-	}
+	r.ciphers = append(r.ciphers, m.Ciphertexts...)
 	for i := range m.Pieces {
 		if slices.Contains(m.Pieces[i].Protection.Notes, pgp.NoteTrailing) {
 			r.problem("Something follows the encrypted message in it; nothing protects that, and it is not read.")

@@ -241,12 +241,11 @@ func (u *unescaper) Read(p []byte) (int, error) {
 }
 
 func (u *unescaper) fill() {
-	b, err := u.in.Peek(1)
-	if err != nil {
+	if _, err := u.in.Peek(1); err != nil {
 		u.err = err
 		return
 	}
-	b, _ = u.in.Peek(u.in.Buffered())
+	b, _ := u.in.Peek(u.in.Buffered())
 	if i := bytes.IndexByte(b, '\\'); i != 0 {
 		if i > 0 {
 			b = b[:i]
