@@ -117,6 +117,10 @@ func (c cut) dataReader(from io.ReaderAt) io.Reader {
 	return &fileData{base64.NewDecoder(base64.StdEncoding, c.reader(from))}
 }
 
+// wellFormed is b with U+FFFD for each byte that is no part of UTF-8, which is
+// what encoding/json makes of it in a string that was not cut.
+func wellFormed(b []byte) string { return string([]rune(string(b))) }
+
 // json reads the API's JSON. One that does not parse was taken all the same,
 // and is shown as it came.
 func (r *reader) json(ctx context.Context, in mail.Input) error {
@@ -142,7 +146,7 @@ func (r *reader) json(ctx context.Context, in mail.Input) error {
 			r.problem("The text is longer than can be shown; the rest is in the original.")
 			b = b[:maxText]
 		}
-		return strings.ToValidUTF8(string(b), "")
+		return wellFormed(b)
 	}
 	if r.title == "" {
 		r.title = cleanTitle(text(report.Title))

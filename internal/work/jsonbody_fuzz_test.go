@@ -15,6 +15,7 @@ func FuzzShorten(f *testing.F) {
 	for _, s := range []string{
 		`{"description": "` + "\x01" + `", "files": [{"name": "a", "data": "QUFB"}]}`, `["\u00e9` + "\x01" + `\ud83d\ude00\n\""]`, `"` + "\x01" + `\\"`, `{"` + "\x01" + `": 1}`,
 		`["\ud800` + "\x01" + `", "` + "\x01" + `"]`, `"` + "\x01", `{}`, `["short", 1, null]`, `"\`, "\"\x01\\", `["\u00` + "\x01" + `"]`,
+		"{\"\":\"\x01\x93\x93\"}",
 	} {
 		f.Add([]byte(s))
 	}
@@ -50,7 +51,7 @@ func (s *shortJSON) whole(text []byte, v any) any {
 	case string:
 		if c, ok := s.cutOf([]byte(v)); ok {
 			b, _ := io.ReadAll(newUnescaper(bytes.NewReader(text[c.from:c.to]), 32<<10))
-			return strings.ToValidUTF8(string(b), "\uFFFD")
+			return wellFormed(b)
 		}
 	case []any:
 		for i := range v {
