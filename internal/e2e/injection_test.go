@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -72,22 +71,7 @@ func (o outgoing) write(w io.Writer, protected bool) error {
 // the fields, the recipient and the text that were meant; judged by the
 // standard library's parsers, not by ours.
 func TestT34Injection(t *testing.T) {
-	in := &received{}
-	listener, err := postern.Listen(postern.ListenerConfig{Addr: "127.0.0.1:0", Domains: []string{"lantern.example"}, LMTP: true, Receive: in.receive})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_ = listener.Shutdown(ctx)
-	})
-	sink, err := postern.NewSink(postern.SinkConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { sink.Close() })
-	p := startPostfix(t, listener.Addr().String(), sink.Addr())
+	in, sink, p := betweenUs(t)
 	relay, err := postern.NewRelay(postern.RelayConfig{URL: "smtp+insecure://" + p.addr, Name: "postern.lantern.example"})
 	if err != nil {
 		t.Fatal(err)

@@ -268,9 +268,9 @@ func (r *received) to(addr string) (found []took) {
 	return found
 }
 
-// TestPostfix runs a real Postfix, set up as docs/mail.md says, in front of
-// the listener and behind the relay client.
-func TestPostfix(t *testing.T) {
+// betweenUs starts a Postfix between a listener of ours, which keeps what it
+// receives, and a sink for what leaves.
+func betweenUs(t *testing.T) (*received, *postern.Sink, *postfix) {
 	in := &received{}
 	listener, err := postern.Listen(postern.ListenerConfig{Addr: "127.0.0.1:0", Domains: []string{"lantern.example"}, LMTP: true, Receive: in.receive})
 	if err != nil {
@@ -286,7 +286,13 @@ func TestPostfix(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { sink.Close() })
-	p := startPostfix(t, listener.Addr().String(), sink.Addr())
+	return in, sink, startPostfix(t, listener.Addr().String(), sink.Addr())
+}
+
+// TestPostfix runs a real Postfix, set up as docs/mail.md says, in front of
+// the listener and behind the relay client.
+func TestPostfix(t *testing.T) {
+	in, sink, p := betweenUs(t)
 
 	t.Run("a report", func(t *testing.T) {
 		to := "Security+k7qdm2x4t9w3f6hz@lantern.example"
